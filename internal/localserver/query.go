@@ -63,6 +63,11 @@ func (s *Server) Query(ctx context.Context, query string, args ...any) ([]map[st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s, query, err)
 	}
+	return ReadRows(rows)
+}
+
+// ReadRows reads and closes rows: each row by column name; NULL is "".
+func ReadRows(rows *sql.Rows) ([]map[string]string, error) {
 	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {

@@ -1,0 +1,69 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --match 'v*' 2>/dev/null)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+FUZZTIME ?= 30s
+# Tests by name, for `make test RUN=TestSplit`.
+RUN      ?= .
+BENCHFLAGS ?=
+
+.PHONY: build
+build: ## the program, bin/telamon
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/telamon ./cmd/telamon
+
+.PHONY: demo
+demo: build ## a primary, two replicas and the proxy on this machine; ONCE=1 ends after the table
+	@bin/telamon demo $(if $(filter-out 0,$(ONCE)),--once)
+
+.PHONY: check
+check: ## what must hold before every commit; no servers needed
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags integration ./integration/...
+	@if command -v staticcheck >/dev/null; then echo staticcheck ./...; staticcheck ./...; else echo 'staticcheck is not installed: not run'; fi
+	$(GO) test -race -short ./...
+
+.PHONY: test
+test: deps ## unit tests and the suite on real servers; installs what it needs (root)
+	@{ $(GO) test -json -race -run '$(RUN)' ./... || true; \
+	   $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
+
+.PHONY: integration
+integration: ## only the suite on real servers
+	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
+
+.PHONY: deps
+deps:
+	@$(GO) run ./internal/testdeps
+
+.PHONY: proof-sysbench
+proof-sysbench: deps ## the sysbench suite, 60 s a variant instead of a few
+	TELAMON_LONG=1 $(GO) test -race -tags integration -timeout 60m -count 1 -v -run TestSysbench ./integration
+
+.PHONY: soak
+soak: deps ## the whole suite in its long form
+	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -timeout 4h -count 1 ./integration/... || true; } | $(GO) run ./internal/testsum
+
+.PHONY: bench
+bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmark.md
+	$(GO) run ./integration/bench -telamon bin/telamon $(BENCHFLAGS)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: clean
+clean:
+	rm -rf bin
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'

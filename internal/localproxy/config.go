@@ -1,0 +1,108 @@
+package localproxy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/telamondb/telamon/internal/localserver"
+)
+
+// Accounts of the console and of the HTTP port.
+const (
+	ConsoleUser, ConsolePassword = "user", "pwd"
+	HTTPUser, HTTPPassword       = "admin", "admin"
+)
+
+// Config is what a proxy is started with. Its users are localserver's AppUser
+// and DBAUser.
+type Config struct {
+	Listen, Console, HTTP string // addresses
+	Backends              []Backend
+	// Settings are further lines of TOML by the name of their table, such as
+	// "maintenance": `hold = "1s"`. Under "" they stand before all tables.
+	Settings map[string]string
+}
+
+// Backend is one entry of [[backends]].
+type Backend struct {
+	Address string
+	Role    string // rw or ro
+	Weight  int
+}
+
+// Backends are the servers of a cluster: the primary with weight 0, the replicas
+// with the weights given, 1 where there are not enough of them.
+func Backends(c *localserver.Cluster, weights ...int) []Backend {
+	backends := []Backend{{c.Primary.Addr(), "rw", 0}}
+	for i, r := range c.Replicas {
+		weight := 1
+		if i < len(weights) {
+			weight = weights[i]
+		}
+		backends = append(backends, Backend{r.Addr(), "ro", weight})
+	}
+	return backends
+}
+
+// TOML is the configuration file.
+func (c Config) TOML() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	rest := map[string]string{}
+	for name, lines := range c.Settings {
+		rest[name] = strings.TrimSpace(lines)
+	}
+	table := func(name string) {
+		line("[%s]", name)
+		if rest[name] != "" {
+			line("%s", rest[name])
+		}
+		delete(rest, name)
+	}
+	if rest[""] != "" {
+		line("%s\n", rest[""])
+	}
+	delete(rest, "")
+
+	table("proxy")
+	line("listen = [%q]", c.Listen)
+	line("")
+	table("admin")
+	line("listen = %q", c.Console)
+	line("username = %q", ConsoleUser)
+	line("password = %q", ConsolePassword)
+	line("http = %q", c.HTTP)
+	line("http_username = %q", HTTPUser)
+	line("http_password = %q", HTTPPassword)
+	for _, u := range [][2]string{{localserver.AppUser, localserver.AppPassword}, {localserver.DBAUser, localserver.DBAPassword}} {
+		line("\n[[users]]")
+		line("name = %q", u[0])
+		line("password = %q", u[1])
+	}
+	for _, s := range c.Backends {
+		line("\n[[backends]]")
+		line("address = %q", s.Address)
+		line("role = %q", s.Role)
+		line("weight = %d", s.Weight)
+	}
+	line("")
+	table("monitor")
+	line("username = %q", localserver.MonitorUser)
+	line("password = %q", localserver.MonitorPassword)
+	for len(rest) > 0 {
+		line("")
+		table(first(rest))
+	}
+	return b.String()
+}
+
+// first is the smallest key, so that the same Config makes the same file.
+func first(m map[string]string) string {
+	smallest := ""
+	for name := range m {
+		if smallest == "" || name < smallest {
+			smallest = name
+		}
+	}
+	return smallest
+}
