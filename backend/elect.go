@@ -17,9 +17,13 @@ package backend
 // not decide it, none.
 func elect(states []State, prev *Server) int {
 	keep, firstRW, fitRW := -1, -1, -1
+	unseen := false // a server that would be preferred was not looked at yet
 	var autos []int
 	for i := range states {
 		st := &states[i]
+		if st.Health == Unknown && st.Spec.Role != RoleRO {
+			unseen = unseen || firstRW < 0
+		}
 		if !st.Writable() {
 			continue
 		}
@@ -42,6 +46,8 @@ func elect(states []State, prev *Server) int {
 		return fitRW
 	case keep >= 0:
 		return keep
+	case unseen:
+		return -1
 	case fitRW >= 0:
 		return fitRW
 	case firstRW >= 0:

@@ -144,13 +144,15 @@ const (
 	CauseHeld
 	// CauseNotSynced is a Galera member that does not take part at present.
 	CauseNotSynced
+	// CauseUnresolved has a host name that cannot be looked up.
+	CauseUnresolved
 	numCauses
 )
 
 var causeNames = [numCauses]string{
 	"ok", "new", "operator", "refused", "hung", "shutdown", "blocked", "protocol", "blind",
 	"read_only", "second_writable", "no_replication", "replication_stopped", "lag",
-	"catching_up", "held", "not_synced",
+	"catching_up", "held", "not_synced", "unresolved",
 }
 
 // String returns the label used in metrics.

@@ -119,10 +119,13 @@ func (s *Store) SetOffline(key string) (State, error) {
 }
 
 // SetOnline gives a backend back to the monitor: it is Unknown until the next
-// observation. On a backend that is not offline it has the monitor judge
-// afresh, which also ends a waiting time.
+// observation. A backend that is Down is judged afresh, which also ends a
+// waiting time; one that is Up is left alone.
 func (s *Store) SetOnline(key string) (State, error) {
 	return s.edit(key, func(d *Draft, st *State) {
+		if st.Health == Up {
+			return
+		}
 		d.SetHealth(st, Unknown, CauseNew, "waiting for the first check")
 	})
 }
@@ -192,8 +195,7 @@ func endsEpoch(was, is *State) bool {
 	case was.Health == Up && is.Health == Down && is.Cause.unreachable(),
 		was.Health != Offline && is.Health == Offline:
 		return true
-	case was.ServerUUID != "" && is.ServerUUID != "" && was.ServerUUID != is.ServerUUID,
-		was.ServerID != 0 && is.ServerID != 0 && was.ServerID != is.ServerID:
+	case was.Identity != "" && is.Identity != "" && was.Identity != is.Identity:
 		return true
 	}
 	return is.Role == RoleRW && was.ReadOnlyKnown && !was.ReadOnly && is.ReadOnlyKnown && is.ReadOnly
@@ -203,7 +205,7 @@ func endsEpoch(was, is *State) bool {
 // replica that merely lags keeps its connections.
 func (c Cause) unreachable() bool {
 	switch c {
-	case CauseRefused, CauseHung, CauseShutdown, CauseBlocked, CauseProtocol:
+	case CauseRefused, CauseHung, CauseShutdown, CauseBlocked, CauseProtocol, CauseUnresolved:
 		return true
 	}
 	return false

@@ -32,6 +32,9 @@ type State struct {
 	Version    string
 	ServerID   uint32
 	ServerUUID string // empty on MariaDB, which has none
+	// Identity tells servers apart that answer at the same address one after
+	// the other: server_uuid, or what the monitor composes on MariaDB.
+	Identity string
 	// GTID is the position applied so far: gtid_executed on MySQL,
 	// gtid_current_pos on MariaDB.
 	GTID string

@@ -1,0 +1,257 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/wire"
+)
+
+// Login is what a connection is authenticated as: it cannot change afterwards.
+// Connections are only handed to sessions with an equal Login.
+type Login struct {
+	User string
+	// Flags are the capabilities that change what statements mean or may do,
+	// as the client negotiated them: a subset of LoginFlags.
+	Flags wire.Capability
+}
+
+// LoginFlags are the capabilities whose presence a client would notice, so
+// that its server connection has to agree with it (CLIENT_FOUND_ROWS changes
+// affected rows, CLIENT_MULTI_STATEMENTS lets a second statement run, ...).
+const LoginFlags = wire.FoundRows | wire.NoSchema | wire.ODBC | wire.LocalFiles | wire.IgnoreSpace |
+	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords
+
+// Dirt says what the owner has left behind in a connection besides its Profile.
+type Dirt uint8
+
+// Degrees of dirt.
+const (
+	// Clean: nothing; only proven reads ran that leave no trace.
+	Clean Dirt = iota
+	// NeedsReset: something that COM_RESET_CONNECTION clears.
+	NeedsReset
+	// MustClose: something it does not clear, or that is not known.
+	MustClose
+)
+
+// The states of a connection. Only Conn's methods change them.
+const (
+	inUse     uint32 = iota // owned by a session, or by the pool while it works on it
+	parked                  // left by its session, which may take it back
+	parkedOld               // parked, and seen so by a sweep
+	taken                   // the pool has it: idle, or taken from a session that parked it
+)
+
+// Conn is an authenticated connection to a server. It is used by one owner at
+// a time, the session or the pool; see Park for how it changes hands. The
+// plain fields belong to the owner.
+type Conn struct {
+	Wire   *wire.Conn
+	Server *backend.Server
+	Login  Login
+	// Caps are the capabilities negotiated with the server.
+	Caps wire.Capability
+	// ThreadID is the server's id of the connection.
+	ThreadID uint32
+	// Profile is the state established, as of the last Acquire or as the
+	// owner has learned since.
+	Profile *Profile
+	// Status is the last status the server reported.
+	Status wire.Status
+	// Dirt is what the owner leaves behind.
+	Dirt Dirt
+	// Statements are the owner's prepared statements that exist on this
+	// connection: its own id to the server's.
+	Statements map[uint32]uint32
+
+	pool      *Pool
+	epoch     uint64
+	owner     uint64 // the session that used it last
+	state     atomic.Uint32
+	collation byte // of the handshake; a reset returns to it
+	mariadb   bool
+	opened    time.Time
+	idleSince time.Time // while in the pool's list
+}
+
+// Park leaves the connection without giving it up. The owner must not touch
+// it afterwards until Unpark has returned true. A connection with a waiter, or
+// one that must not be used any more, is not parked but released; Park then
+// returns false and the connection is gone.
+func (c *Conn) Park() bool {
+	if c.pool.waiting.Load() > 0 || c.epoch != c.Server.Epoch() {
+		c.Release()
+		return false
+	}
+	c.state.Store(parked)
+	return true
+}
+
+// Unpark takes a parked connection back and reports whether it still is there;
+// if not, it belongs to somebody else now and the caller must forget it.
+// stale says that it has been lying for a while, so that Alive should be asked.
+func (c *Conn) Unpark() (ok, stale bool) {
+	if c.state.CompareAndSwap(parked, inUse) {
+		return true, false
+	}
+	return c.state.CompareAndSwap(parkedOld, inUse), true
+}
+
+// take is the pool's side of Unpark.
+func (c *Conn) take(from uint32) bool { return c.state.CompareAndSwap(from, taken) }
+
+// Valid reports whether the server is still what it was when the connection
+// was opened; see backend.Server.Epoch.
+func (c *Conn) Valid() bool { return c.epoch == c.Server.Epoch() }
+
+// Release gives the connection back to the pool. The caller must not touch it
+// afterwards. All replies must have been read.
+func (c *Conn) Release() { c.pool.put(c) }
+
+// Discard closes the connection.
+func (c *Conn) Discard() { c.pool.discard(c) }
+
+// Interrupt makes whatever is blocked on the connection fail, now and from now
+// on. It may be called by anyone at any time.
+func (c *Conn) Interrupt() { _ = c.Wire.NetConn().SetDeadline(time.Unix(1, 0)) }
+
+// Alive reports whether the peer has neither closed the connection nor sent
+// anything unasked: servers that close an idle connection may say so in an ERR
+// packet first (MySQL 8.0.24 and later, error 4031). It costs one system call
+// and does not wait.
+func (c *Conn) Alive() bool {
+	if len(c.Wire.Buffered()) > 0 {
+		return false
+	}
+	sc, ok := c.Wire.NetConn().(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	alive := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		alive = e == syscall.EAGAIN
+	})
+	return err == nil && alive
+}
+
+// replyLimit bounds replies to the pool's own commands.
+const replyLimit = 1 << 20
+
+// exchange sends the queued commands and reads one OK for each of n. The first
+// ERR is returned after all replies have been read, as *wire.Err.
+func (c *Conn) exchange(n int) error {
+	if err := c.Wire.Flush(); err != nil {
+		return err
+	}
+	var failed error
+	for range n {
+		c.Wire.Seq = 1
+		p, err := c.Wire.ReadPacket(replyLimit)
+		if err != nil {
+			return err
+		}
+		switch {
+		case wire.IsErr(p):
+			e, err := wire.ParseErr(p)
+			if err != nil {
+				return err
+			}
+			failed = errors.Join(failed, e)
+		case wire.IsOK(p, c.Caps):
+			ok, err := wire.ParseOK(p, c.Caps)
+			if err != nil {
+				return err
+			}
+			c.Status = ok.Status
+		default:
+			return fmt.Errorf("unexpected packet 0x%02x from %s", p[0], c.Server)
+		}
+	}
+	c.Wire.Idle()
+	return failed
+}
+
+// queue puts a command into the send buffer.
+func (c *Conn) queue(cmd wire.Command, arg string) {
+	c.Wire.Seq = 0
+	p := make([]byte, 0, 1+len(arg))
+	p = append(p, byte(cmd))
+	c.Wire.WritePacket(append(p, arg...))
+}
+
+// Query runs a statement of Telamon's own that has no result set. A statement
+// that fails returns *wire.Err; any other error means the connection is lost.
+func (c *Conn) Query(sql string) error {
+	c.queue(wire.ComQuery, sql)
+	return c.exchange(1)
+}
+
+// QueryValue runs a statement of Telamon's own and returns the first column of
+// the only row, "" for NULL or no row. Errors are as for Query.
+func (c *Conn) QueryValue(sql string) (string, error) {
+	c.queue(wire.ComQuery, sql)
+	if err := c.Wire.Flush(); err != nil {
+		return "", err
+	}
+	c.Wire.Seq = 1
+	p, err := c.Wire.ReadPacket(replyLimit)
+	if err != nil {
+		return "", err
+	}
+	if wire.IsErr(p) {
+		return "", asError(p)
+	}
+	columns, err := wire.ParseColumnCount(p)
+	if err != nil {
+		return "", err
+	}
+	definitions := columns
+	if !c.Caps.Has(wire.DeprecateEOF) {
+		definitions++
+	}
+	for range definitions {
+		if _, err := c.Wire.ReadPacket(replyLimit); err != nil {
+			return "", err
+		}
+	}
+	value, rows := "", 0
+	for {
+		p, err := c.Wire.ReadPacket(replyLimit)
+		switch {
+		case err != nil:
+			return "", err
+		case wire.IsErr(p):
+			return "", asError(p)
+		case p[0] == 0xfe && len(p) < wire.MaxPayload:
+			c.Wire.Idle()
+			return value, nil
+		}
+		row, err := wire.ParseTextRow(nil, p, columns)
+		if err != nil {
+			return "", err
+		}
+		if rows == 0 && len(row) > 0 {
+			value = string(row[0])
+		}
+		rows++
+	}
+}
+
+func asError(p []byte) error {
+	e, err := wire.ParseErr(p)
+	if err != nil {
+		return err
+	}
+	return e
+}

@@ -1,0 +1,116 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/telamondb/telamon/wire"
+)
+
+// errUnclean is returned by establish when no sequence of commands brings the
+// connection into the wanted state: it has to be closed and another one opened.
+var errUnclean = errors.New("connection cannot be brought into the state wanted")
+
+// trackedMySQL are the variables MySQL is asked to report when they change.
+// Asking for all ("*") makes it report statement_id with every statement
+// (measured, 9.7). Names a server version does not know are ignored with a
+// warning. A SET of a variable that is not reported pins the session instead.
+const trackedMySQL = "autocommit,auto_increment_increment,auto_increment_offset,big_tables,block_encryption_mode," +
+	"bulk_insert_buffer_size,character_set_client,character_set_connection,character_set_filesystem,character_set_results," +
+	"character_set_database,character_set_server,collation_connection,collation_database,collation_server,completion_type," +
+	"cte_max_recursion_depth,default_collation_for_utf8mb4,default_storage_engine,default_tmp_storage_engine,default_week_format," +
+	"div_precision_increment,end_markers_in_json,eq_range_index_dive_limit,explain_format,explicit_defaults_for_timestamp," +
+	"foreign_key_checks,generated_random_password_length,group_concat_max_len,gtid_next,histogram_generation_max_mem_size," +
+	"information_schema_stats_expiry,innodb_ft_enable_stopword,innodb_lock_wait_timeout,innodb_parallel_read_threads," +
+	"innodb_strict_mode,innodb_table_locks,insert_id,interactive_timeout,internal_tmp_mem_storage_engine,join_buffer_size," +
+	"keep_files_on_create,last_insert_id,lc_messages,lc_time_names,lock_wait_timeout,long_query_time,low_priority_updates," +
+	"max_allowed_packet,max_error_count,max_execution_time,max_heap_table_size,max_join_size,max_length_for_sort_data," +
+	"max_points_in_geometry,max_seeks_for_key,max_sort_length,max_sp_recursion_depth,min_examined_row_limit," +
+	"myisam_repair_threads,myisam_sort_buffer_size,myisam_stats_method,net_buffer_length,net_read_timeout,net_retry_count," +
+	"net_write_timeout,new,old_alter_table,optimizer_prune_level,optimizer_search_depth,optimizer_switch,optimizer_trace," +
+	"optimizer_trace_features,optimizer_trace_limit,optimizer_trace_max_mem_size,optimizer_trace_offset,parser_max_mem_size," +
+	"preload_buffer_size,print_identified_with_as_hex,profiling,profiling_history_size,pseudo_thread_id,pseudo_slave_mode," +
+	"pseudo_replica_mode,query_alloc_block_size,query_prealloc_size,rand_seed1,rand_seed2,range_alloc_block_size," +
+	"range_optimizer_max_mem_size,read_buffer_size,read_rnd_buffer_size,require_row_format,restrict_fk_on_non_standard_key," +
+	"resultset_metadata,secondary_engine_cost_threshold,select_into_buffer_size,select_into_disk_sync," +
+	"select_into_disk_sync_delay,set_operations_buffer_size,show_create_table_skip_secondary_engine," +
+	"show_create_table_verbosity,show_gipk_in_create_table_and_information_schema,show_old_temporals,sort_buffer_size," +
+	"sql_auto_is_null,sql_big_selects,sql_buffer_result,sql_generate_invisible_primary_key,sql_log_bin,sql_log_off,sql_mode," +
+	"sql_notes,sql_quote_show_create,sql_require_primary_key,sql_safe_updates,sql_select_limit,sql_warnings," +
+	"terminology_use_previous,time_zone,timestamp,tmp_table_size,transaction_alloc_block_size,transaction_isolation," +
+	"transaction_prealloc_size,transaction_read_only,tx_isolation,tx_read_only,unique_checks,updatable_views_with_limit," +
+	"use_secondary_engine,wait_timeout,windowing_use_high_precision,xa_detach_on_prepare"
+
+// TrackingSQL returns the statement that makes a server report changes of
+// session state. It is sent after every login and reset, and again when a
+// client has changed these settings.
+func TrackingSQL(mariadb bool) string {
+	if mariadb {
+		return "SET SESSION session_track_system_variables='*',session_track_schema=1,session_track_state_change=0"
+	}
+	return "SET SESSION session_track_system_variables='" + trackedMySQL + "',session_track_schema=1,session_track_state_change=0,session_track_transaction_info='OFF'"
+}
+
+// Retrack re-establishes the reporting of session state after a client has
+// touched its settings.
+func (c *Conn) Retrack() error { return c.Query(TrackingSQL(c.mariadb)) }
+
+// MariaDB reports whether the server is of that flavour.
+func (c *Conn) MariaDB() bool { return c.mariadb }
+
+// establish brings the connection into the state that the session owner wants,
+// leaving nothing of another owner. All commands go out in one write. An error
+// other than errUnclean leaves the connection unusable.
+func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) error {
+	same := c.owner == owner
+	if c.Profile == want && (same || c.Dirt == Clean && len(c.Statements) == 0) {
+		c.owner = owner
+		return nil
+	}
+	if c.Dirt == MustClose && !same {
+		return errUnclean
+	}
+	reset := !same && (c.Dirt != Clean || len(c.Statements) > 0)
+	have := c.Profile
+	if reset || !extends(have, want) {
+		reset = true
+		// A reset keeps the schema (measured on both flavours); only
+		// COM_CHANGE_USER could leave it.
+		have = &Profile{Schema: c.Profile.Schema, Collation: c.collation}
+		if same && (c.Dirt != Clean || len(c.Statements) > 0) || !extends(have, want) && have.Schema != "" && want.Schema == "" {
+			return errUnclean
+		}
+	}
+	n := 0
+	if reset {
+		c.queue(wire.ComResetConnection, "")
+		c.queue(wire.ComQuery, TrackingSQL(c.mariadb))
+		n += 2
+	}
+	if have.Collation != want.Collation && !setsCharset(want) {
+		c.queue(wire.ComQuery, wire.SetNames(want.Collation, c.mariadb))
+		n++
+	}
+	if set := appendSet(nil, have, want); len(set) > 0 {
+		c.queue(wire.ComQuery, string(set))
+		n++
+	}
+	if have.Schema != want.Schema {
+		c.queue(wire.ComInitDB, want.Schema)
+		n++
+	}
+	if n > 0 {
+		_ = c.Wire.SetDeadline(time.Now().Add(timeout))
+		if err := c.exchange(n); err != nil {
+			return fmt.Errorf("preparing a connection to %s: %w", c.Server, err)
+		}
+		_ = c.Wire.SetDeadline(time.Time{})
+	}
+	if reset {
+		clear(c.Statements)
+		c.Dirt = Clean
+	}
+	c.Profile, c.owner = want, owner
+	return nil
+}

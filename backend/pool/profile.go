@@ -1,0 +1,167 @@
+package pool
+
+import (
+	"slices"
+	"strings"
+)
+
+// Var is a session variable with its value as the server reported it.
+type Var struct{ Name, Value string }
+
+// Profile is the part of a session's state that can be established on any
+// connection: the schema, the character set of the login, and variables that
+// were set since. Profiles are immutable; equal ones may be different values.
+type Profile struct {
+	// Schema is the default schema, "" for none.
+	Schema string
+	// Collation is the id of the login's collation, which decides the
+	// character set unless Vars says otherwise.
+	Collation byte
+	// Vars are the variables set since the login, sorted by name.
+	Vars []Var
+}
+
+// With returns p with one variable changed.
+func (p *Profile) With(name, value string) *Profile {
+	i, found := slices.BinarySearchFunc(p.Vars, name, func(v Var, name string) int {
+		return strings.Compare(v.Name, name)
+	})
+	if found && p.Vars[i].Value == value {
+		return p
+	}
+	q := *p
+	q.Vars = slices.Clone(p.Vars)
+	if found {
+		q.Vars[i].Value = value
+	} else {
+		q.Vars = slices.Insert(q.Vars, i, Var{name, value})
+	}
+	return &q
+}
+
+// WithSchema returns p with another default schema.
+func (p *Profile) WithSchema(schema string) *Profile {
+	if p.Schema == schema {
+		return p
+	}
+	q := *p
+	q.Schema = schema
+	return &q
+}
+
+// Value returns the value of a variable, and whether it was set since the login.
+func (p *Profile) Value(name string) (string, bool) {
+	for i := range p.Vars {
+		if p.Vars[i].Name == name {
+			return p.Vars[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Equal reports whether the two profiles describe the same state.
+func (p *Profile) Equal(q *Profile) bool {
+	return p == q || p.Collation == q.Collation && p.Schema == q.Schema && slices.Equal(p.Vars, q.Vars)
+}
+
+// Portable reports whether a variable's value can be established by a SET on
+// another connection. Those that are not are consumed by statements, belong to
+// one connection, or are reported with a value that is not the one set
+// (measured: timestamp and rand_seed1, MariaDB 10.11 and MySQL 9.7).
+func Portable(name, value string) bool {
+	switch name {
+	case "timestamp", "insert_id", "last_insert_id", "identity", "rand_seed1", "rand_seed2",
+		"pseudo_thread_id", "pseudo_slave_mode", "pseudo_replica_mode",
+		"gtid_next", "gtid_seq_no", "gtid_domain_id", "server_id", "sql_log_bin",
+		"original_commit_timestamp", "original_server_version", "immediate_server_version",
+		"debug", "debug_sync", "skip_replication", "proxy_user", "external_user":
+		return false
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' || c == '\\' || c == '\'' {
+			return false // quoting would depend on sql_mode and character set
+		}
+	}
+	return true
+}
+
+// Volatile reports variables that change by themselves or are the proxy's own,
+// so that a report about them says nothing about the session.
+func Volatile(name string) bool {
+	switch name {
+	case "statement_id", "last_gtid", "autocommit", "in_transaction", "warning_count", "error_count":
+		return true
+	}
+	return strings.HasPrefix(name, "session_track_")
+}
+
+// appendSet appends "SET a=1,b='x'" for the variables of want that have
+// another value in have, or nothing if there are none.
+func appendSet(dst []byte, have, want *Profile) []byte {
+	sep := "SET "
+	for _, v := range want.Vars {
+		if value, ok := have.Value(v.Name); ok && value == v.Value {
+			continue
+		}
+		dst = append(dst, sep...)
+		dst = append(dst, v.Name...)
+		dst = append(dst, '=')
+		dst = appendValue(dst, v)
+		sep = ","
+	}
+	return dst
+}
+
+func appendValue(dst []byte, v Var) []byte {
+	switch {
+	case v.Value == "" && v.Name == "character_set_results":
+		return append(dst, "NULL"...)
+	case isNumber(v.Value):
+		return append(dst, v.Value...)
+	}
+	dst = append(dst, '\'')
+	dst = append(dst, v.Value...)
+	return append(dst, '\'')
+}
+
+// isNumber reports whether s is to be written without quotes: variables of a
+// numeric type refuse strings (error 1232).
+func isNumber(s string) bool {
+	digits, dots := 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			digits++
+		case c == '.':
+			dots++
+		case c == '-' && i == 0:
+		default:
+			return false
+		}
+	}
+	return digits > 0 && dots <= 1
+}
+
+// extends reports whether want can be reached from have by SETs alone: no
+// variable has to return to a default, and the character sets either come from
+// the same login collation or are all set.
+func extends(have, want *Profile) bool {
+	for i := range have.Vars {
+		if _, ok := want.Value(have.Vars[i].Name); !ok {
+			return false
+		}
+	}
+	if have.Schema != "" && want.Schema == "" {
+		return false
+	}
+	return have.Collation == want.Collation || setsCharset(want)
+}
+
+func setsCharset(p *Profile) bool {
+	for _, name := range [...]string{"character_set_client", "character_set_connection", "character_set_results", "collation_connection"} {
+		if _, ok := p.Value(name); !ok {
+			return false
+		}
+	}
+	return true
+}
