@@ -93,10 +93,11 @@ type Backend struct {
 	Address string `toml:"address"` // as SplitAddress takes it
 	Role    string `toml:"role"`    // RolePrimary, RoleReplica or RoleAuto
 	// Weight is the share of reads, 0 to 1000. Not set in the file it is 0
-	// for rw and 1 for the others. 0 = no reads unless nobody else can.
+	// for rw and 1 for the others. 0 on the primary: reads only when no
+	// replica can; on a replica: only what asks for it by name.
 	Weight         int           `toml:"weight"`
 	MaxConnections int           `toml:"max_connections"` // 0 = no limit
-	MaxLag         time.Duration `toml:"max_lag"`         // a replica later than this serves no reads; 0 = no limit
+	MaxLag         time.Duration `toml:"max_lag"`         // a replica later than this serves no reads; 0 = replication is not looked at
 	Tags           []string      `toml:"tags"`
 	TLS            TLS           `toml:"tls"`
 }
@@ -148,7 +149,7 @@ type Rule struct {
 	Name    string        `toml:"name"` // unique
 	User    string        `toml:"user"`
 	Match   string        `toml:"match"`   // regular expression (RE2) on the digest text; it compiles
-	Route   string        `toml:"route"`   // primary, replica, tag:NAME, backend:ADDRESS or deny
+	Route   string        `toml:"route"`   // primary, replica, tag:NAME, backend:ADDRESS, deny or empty (only the timeout counts)
 	Timeout time.Duration `toml:"timeout"` // of the statement; 0 = none
 }
 

@@ -37,7 +37,7 @@ func (d *decoder) report(p Problem) {
 	for path := p.Path; path != ""; path = parent(path) {
 		if name, ok := d.fromEnv[path]; ok {
 			p.File, p.Line = "environment", 0
-			p.Msg = name + " " + p.Msg
+			p.Msg = name + ": " + p.Msg
 		}
 	}
 	d.problems = append(d.problems, p)
@@ -301,7 +301,7 @@ func (d *decoder) networks(raw any, v reflect.Value, path string) {
 }
 
 func (d *decoder) strings(raw any, v reflect.Value, path string, k *key) {
-	out := []string{}
+	var out []string
 	for i, text := range d.stringList(raw, path) {
 		if text, err := k.checkText(text); err != nil {
 			d.add(entry(path, i), "%v", err)

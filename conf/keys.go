@@ -100,7 +100,7 @@ var keys = []key{
 	required(text("routing.rules.name", live, "1 to 64 letters, digits, dots, dashes or underscores", checkInstance)),
 	text("routing.rules.user", live, "text or empty", optional(checkUserName)),
 	text("routing.rules.match", live, "regular expression or empty", checkRegexp),
-	required(text("routing.rules.route", live, "primary, replica, tag:NAME, backend:ADDRESS or deny", checkRoute)),
+	text("routing.rules.route", live, "primary, replica, tag:NAME, backend:ADDRESS, deny or empty", optional(checkRoute)),
 	durationOrZero("routing.rules.timeout", live, time.Millisecond, day),
 
 	integer("pool.max_idle", live, 0, 10_000),
@@ -234,7 +234,7 @@ func (k *key) checkText(v string) (string, error) {
 
 // formatDuration writes a duration as a person would: 8h, not 8h0m0s.
 func formatDuration(d time.Duration) string {
-	text := d.String()
+	text := strings.Replace(d.String(), "µ", "u", 1)
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
 	}

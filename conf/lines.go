@@ -92,6 +92,7 @@ func (f *lineFinder) header() string {
 		path = join(path, part)
 		last := i == len(parts)-1
 		if last && brackets == 2 {
+			f.record(path)
 			path = entry(path, f.entries[path])
 			f.entries[stripEntry(path)]++
 		} else if n := f.entries[path]; n > 0 {

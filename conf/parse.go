@@ -93,7 +93,7 @@ func (d *decoder) complete(cfg *Config) {
 			rule.Route = word
 		}
 	}
-	if cfg.Monitor.Username == "" && cfg.Monitor.Password.Empty() && len(cfg.Users) > 0 {
+	if cfg.Monitor.Username == "" && cfg.Monitor.Password.Empty() && len(cfg.Users) > 0 && cfg.Users[0].Name != "" {
 		cfg.Monitor.Username, cfg.Monitor.Password = cfg.Users[0].Name, cfg.Users[0].Password
 	}
 }

@@ -115,7 +115,11 @@ func (d *decoder) validateBackends(cfg *Config) {
 			primaries++
 		}
 	}
-	if primaries == 0 && !d.failed("backends") {
+	switch {
+	case d.failed("backends"):
+	case len(cfg.Backends) == 0:
+		d.add("backends", "there is no backend; add [[backends]] with address and role")
+	case primaries == 0:
 		d.add("backends", `no backend can be the primary; give one of them role = "rw" or "auto"`)
 	}
 }
