@@ -233,11 +233,11 @@ func (imp *importer) proxy() {
 func (imp *importer) users() {
 	pwds, _ := imp.take("pwds")
 	index := 0
-	for _, item := range pwds.items() {
+	for i, item := range pwds.items() {
 		// Base64 has no colon, a user name might.
 		colon := strings.LastIndexByte(item, ':')
 		if colon < 0 {
-			imp.note(pwds, "%q is not user:password and is left out", item)
+			imp.note(pwds, "entry %d is not user:password and is left out", i+1) // it may be a password
 			continue
 		}
 		imp.table("users", index)
@@ -285,7 +285,7 @@ func (imp *importer) backends() {
 		add(rw, address, RolePrimary, slaves[address])
 	}
 	if len(masters) > 1 {
-		imp.note(rw, "Atlas sends all writes to the first of several masters that is up; see role in the reference before relying on it")
+		imp.note(rw, "Atlas sends all writes to the first of several masters that is up; make sure that only one of them takes writes")
 	}
 	for _, item := range ro.items() {
 		if address, weight := atlasBackend(item); !masters[address] {
@@ -336,6 +336,7 @@ var withoutCounterpart = map[string]string{
 // nothing that exists here.
 var inherited = []string{
 	"admin-lua-script", "basedir", "log-backtrace-on-crash", "log-use-syslog", "lua-cpath", "lua-path",
+	"online",
 	"min-idle-connections", "no-proxy", "plugin-dir", "plugins", "proxy-fix-bug-25371", "proxy-lua-script",
 	"proxy-pool-no-change-user", "proxy-skip-profiling", "verbose-shutdown",
 }
