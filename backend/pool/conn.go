@@ -41,10 +41,10 @@ const (
 
 // The states of a connection. Only Conn's methods change them.
 const (
-	inUse     uint32 = iota // owned by a session, or by the pool while it works on it
+	inUse     uint32 = iota // owned by a session, or by the goroutine that acquires it for one
 	parked                  // left by its session, which may take it back
 	parkedOld               // parked, and seen so by a sweep
-	taken                   // the pool has it: idle, or taken from a session that parked it
+	idle                    // in the pool's list
 )
 
 // Conn is an authenticated connection to a server. It is used by one owner at
@@ -103,7 +103,7 @@ func (c *Conn) Unpark() (ok, stale bool) {
 }
 
 // take is the pool's side of Unpark.
-func (c *Conn) take(from uint32) bool { return c.state.CompareAndSwap(from, taken) }
+func (c *Conn) take(from, to uint32) bool { return c.state.CompareAndSwap(from, to) }
 
 // Valid reports whether the server is still what it was when the connection
 // was opened; see backend.Server.Epoch.

@@ -1,0 +1,459 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/wire"
+)
+
+// Limits of pools; they may be replaced at run time.
+type Limits struct {
+	MaxIdle     int           // idle connections kept per server
+	IdleTimeout time.Duration // after which an idle one is closed; 0 = never
+	MaxLifetime time.Duration // after which one is closed when it is free; 0 = never
+	WaitTimeout time.Duration // how long Acquire waits at MaxConnections
+}
+
+// Request says what connection is wanted.
+type Request struct {
+	// Owner identifies the session, and its state: a session that starts
+	// afresh (COM_CHANGE_USER) takes a new number. Never 0.
+	Owner   uint64
+	Login   Login
+	Profile *Profile
+}
+
+// ErrClosed is returned for a server that is no longer a backend.
+var ErrClosed = errors.New("no longer a backend")
+
+// LimitError is returned when no connection came free in time.
+type LimitError struct {
+	Server *backend.Server
+	Max    int
+	Waited time.Duration
+}
+
+// Error names the limit.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("no free connection to %s within %v: all %d are in use (max_connections of the backend, wait_timeout of [pool])",
+		e.Server, e.Waited, e.Max)
+}
+
+// Pool holds the connections to one server. It is safe for concurrent use.
+type Pool struct {
+	server  *backend.Server
+	dialer  *atomic.Pointer[Dialer]
+	limits  *atomic.Pointer[Limits]
+	waiting atomic.Int32 // len(waiters), read by Conn.Park
+
+	mu      sync.Mutex
+	all     map[*Conn]struct{}
+	idle    []*Conn // state idle; the most recently used last
+	dialing int
+	max     int // 0 = no limit
+	waiters []*waiter
+	closed  bool
+	stats   Stats
+}
+
+// Stats describe a pool. Counters only grow.
+type Stats struct {
+	Address                           string
+	Open, Idle, Parked, Max, Waiting  int
+	Opened, Closed, Waited, TimedOut  uint64
+	Reset, Reclaimed, ConnectFailures uint64
+}
+
+// waiter is an Acquire in line. It gets a connection (of any login), or nil as
+// the permission to open one; either counts as open already.
+type waiter struct{ turn chan *Conn }
+
+func newPool(server *backend.Server, max int, dialer *atomic.Pointer[Dialer], limits *atomic.Pointer[Limits]) *Pool {
+	return &Pool{server: server, max: max, dialer: dialer, limits: limits, all: map[*Conn]struct{}{}}
+}
+
+// Acquire returns a connection in the state req describes, waiting for one if
+// the server's limit is reached. The error is *LimitError when that took too
+// long, contains *wire.Err when the server refused, and is ctx's otherwise.
+func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
+	for {
+		c, err := p.obtain(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			return p.open(ctx, req)
+		}
+		if !c.Alive() {
+			p.discard(c)
+			continue
+		}
+		timeout := p.dialer.Load().Timeout
+		wasReset := c.owner != req.Owner && c.Dirt != Clean
+		switch err := c.establish(req.Owner, req.Profile, timeout); {
+		case err == nil:
+			if wasReset {
+				p.mu.Lock()
+				p.stats.Reset++
+				p.mu.Unlock()
+			}
+			return c, nil
+		case errors.Is(err, errUnclean):
+			p.retire(c)
+			return p.open(ctx, req)
+		case isServerError(err):
+			p.discard(c)
+			return nil, err
+		default:
+			p.discard(c) // it died meanwhile; nothing of the session was sent
+		}
+	}
+}
+
+func isServerError(err error) bool {
+	var e *wire.Err
+	return errors.As(err, &e)
+}
+
+// open dials; the caller has been counted in p.dialing.
+func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
+	c, err := p.dialer.Load().dial(ctx, p.server, req.Login, req.Profile)
+	if err == nil {
+		err = c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
+		if err != nil {
+			_ = c.Wire.Close()
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialing--
+	if err != nil {
+		p.stats.ConnectFailures++
+		p.server.Stats.ConnectErrors.Add(1)
+		p.serveWaiter()
+		return nil, err
+	}
+	c.pool = p
+	p.all[c] = struct{}{}
+	p.stats.Opened++
+	if p.closed {
+		c.Interrupt()
+	}
+	return c, nil
+}
+
+// obtain returns a connection that may be re-used for req (state inUse), or nil
+// when the caller is to open one, which then is counted already.
+func (p *Pool) obtain(ctx context.Context, req *Request) (*Conn, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, fmt.Errorf("%s is %w", p.server, ErrClosed)
+	}
+	if c := p.takeIdle(req); c != nil {
+		p.mu.Unlock()
+		return c, nil
+	}
+	if p.max == 0 || len(p.all)+p.dialing < p.max {
+		p.dialing++
+		p.mu.Unlock()
+		return nil, nil
+	}
+	if c := p.reclaim(&req.Login); c != nil {
+		defer p.mu.Unlock()
+		if c.Login == req.Login {
+			return c, nil
+		}
+		p.remove(c)
+		p.dialing++
+		return nil, nil
+	}
+	w := &waiter{turn: make(chan *Conn, 1)}
+	p.waiters = append(p.waiters, w)
+	p.waiting.Store(int32(len(p.waiters)))
+	p.stats.Waited++
+	p.mu.Unlock()
+	return p.wait(ctx, req, w)
+}
+
+// wait stands in line.
+func (p *Pool) wait(ctx context.Context, req *Request, w *waiter) (*Conn, error) {
+	limit := p.limits.Load().WaitTimeout
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var err error
+	select {
+	case c := <-w.turn:
+		return p.fit(c, req)
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-timer.C:
+		err = &LimitError{Server: p.server, Max: p.max, Waited: limit}
+	}
+	p.mu.Lock()
+	if i := slices.Index(p.waiters, w); i >= 0 {
+		p.waiters = slices.Delete(p.waiters, i, i+1)
+		p.waiting.Store(int32(len(p.waiters)))
+		p.stats.TimedOut++
+		p.mu.Unlock()
+		return nil, err
+	}
+	p.mu.Unlock()
+	return p.fit(<-w.turn, req) // its turn came at the same moment
+}
+
+// fit makes what a waiter was given usable for req.
+func (p *Pool) fit(c *Conn, req *Request) (*Conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		if c != nil {
+			p.remove(c)
+		} else {
+			p.dialing--
+		}
+		return nil, fmt.Errorf("%s is %w", p.server, ErrClosed)
+	}
+	if c != nil && c.Login != req.Login {
+		p.remove(c)
+		p.dialing++
+		c = nil
+	}
+	return c, nil
+}
+
+// takeIdle removes the idle connection that is cheapest to use: one that this
+// session used last, one in the same state, any of the login.
+func (p *Pool) takeIdle(req *Request) *Conn {
+	best, bestCost := -1, 4
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		c := p.idle[i]
+		if c.Login != req.Login || !c.Valid() {
+			continue
+		}
+		cost := 3
+		switch {
+		case c.owner == req.Owner:
+			cost = 0
+		case c.Dirt == Clean && len(c.Statements) == 0 && c.Profile.Equal(req.Profile):
+			cost = 1
+		case c.Profile.Schema == req.Profile.Schema:
+			cost = 2
+		}
+		if cost < bestCost {
+			best, bestCost = i, cost
+		}
+		if cost <= 1 {
+			break
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	c := p.idle[best]
+	p.idle = slices.Delete(p.idle, best, best+1)
+	c.state.Store(inUse)
+	if bestCost == 1 {
+		c.Profile = req.Profile // equal: save the comparison next time
+	}
+	return c
+}
+
+// reclaim takes a connection that nobody is using at this moment, preferably
+// of the given login: idle ones of another login, then parked ones.
+func (p *Pool) reclaim(login *Login) *Conn {
+	if n := len(p.idle); n > 0 {
+		c := p.idle[0]
+		p.idle = slices.Delete(p.idle, 0, 1)
+		c.state.Store(inUse)
+		return c
+	}
+	for _, from := range [...]uint32{parkedOld, parked} {
+		var other *Conn
+		for c := range p.all {
+			if c.state.Load() != from {
+				continue
+			}
+			if c.Login != *login {
+				other = c
+				continue
+			}
+			if c.take(from, inUse) {
+				p.stats.Reclaimed++
+				return c
+			}
+		}
+		if other != nil && other.take(from, inUse) {
+			p.stats.Reclaimed++
+			return other
+		}
+	}
+	return nil
+}
+
+// put is Conn.Release.
+func (p *Pool) put(c *Conn) {
+	c.state.Store(idle)
+	limits := p.limits.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed, c.Dirt == MustClose, !c.Valid(), expired(c, limits), len(c.Wire.Buffered()) > 0:
+		p.remove(c)
+		p.serveWaiter()
+	case len(p.waiters) > 0:
+		p.hand(c)
+	case len(p.idle) >= limits.MaxIdle, p.max > 0 && len(p.all) > p.max:
+		p.remove(c)
+	default:
+		c.idleSince = time.Now()
+		p.idle = append(p.idle, c)
+	}
+}
+
+func expired(c *Conn, limits *Limits) bool {
+	return limits.MaxLifetime > 0 && time.Since(c.opened) > limits.MaxLifetime
+}
+
+// hand gives the first waiter its turn.
+func (p *Pool) hand(c *Conn) {
+	w := p.waiters[0]
+	p.waiters = slices.Delete(p.waiters, 0, 1)
+	p.waiting.Store(int32(len(p.waiters)))
+	if c != nil {
+		c.state.Store(inUse)
+	}
+	w.turn <- c // buffered, and used once
+}
+
+// serveWaiter lets a waiter open a connection if there is room for one.
+func (p *Pool) serveWaiter() {
+	if len(p.waiters) > 0 && (p.max == 0 || len(p.all)+p.dialing < p.max) {
+		p.dialing++
+		p.hand(nil)
+	}
+}
+
+// discard is Conn.Discard.
+func (p *Pool) discard(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remove(c)
+	p.serveWaiter()
+}
+
+// retire closes c and keeps its place for a new connection.
+func (p *Pool) retire(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remove(c)
+	p.dialing++
+}
+
+// remove closes a connection that nobody uses.
+func (p *Pool) remove(c *Conn) {
+	if _, ok := p.all[c]; !ok {
+		return
+	}
+	delete(p.all, c)
+	p.stats.Closed++
+	_ = c.Wire.Close()
+}
+
+// setMax changes the limit. Connections above it are closed as they are given back.
+func (p *Pool) setMax(max int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.max = max
+	for len(p.waiters) > 0 && (max == 0 || len(p.all)+p.dialing < max) {
+		p.serveWaiter()
+	}
+}
+
+// dropInvalid closes what must not be used any more. With interrupt, sessions
+// in the middle of something on such a connection fail at once.
+func (p *Pool) dropInvalid(interrupt bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(func(c *Conn) bool { return !c.Valid() }, interrupt)
+}
+
+func (p *Pool) drop(which func(*Conn) bool, interrupt bool) {
+	p.idle = slices.DeleteFunc(p.idle, which)
+	for c := range p.all {
+		if !which(c) {
+			continue
+		}
+		switch s := c.state.Load(); {
+		case s == idle || s != inUse && c.take(s, inUse):
+			p.remove(c)
+		case interrupt:
+			c.Interrupt()
+		}
+	}
+}
+
+// close ends the pool. Connections in use are interrupted if asked for, and
+// closed when they are given back otherwise.
+func (p *Pool) close(interrupt bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.drop(func(*Conn) bool { return true }, interrupt)
+	for len(p.waiters) > 0 {
+		p.dialing++
+		p.hand(nil)
+	}
+}
+
+// sweep is run every sweepInterval: connections parked for a whole interval
+// become idle ones, and idle ones that are too many or too old are closed.
+func (p *Pool) sweep() {
+	limits := p.limits.Load()
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.all {
+		switch {
+		case c.state.Load() == parkedOld && c.take(parkedOld, idle):
+			c.idleSince = now
+			p.idle = append(p.idle, c)
+		default:
+			c.state.CompareAndSwap(parked, parkedOld)
+		}
+	}
+	keep := p.idle[:0]
+	for i, c := range p.idle {
+		tooMany := len(p.idle)-i > limits.MaxIdle
+		tooOld := limits.IdleTimeout > 0 && now.Sub(c.idleSince) > limits.IdleTimeout
+		if tooMany || tooOld || expired(c, limits) || !c.Valid() {
+			p.remove(c)
+			continue
+		}
+		keep = append(keep, c)
+	}
+	clear(p.idle[len(keep):])
+	p.idle = keep
+}
+
+// Stats returns the pool's figures.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Address = p.server.String()
+	s.Open, s.Idle, s.Max, s.Waiting = len(p.all), len(p.idle), p.max, len(p.waiters)
+	for c := range p.all {
+		if state := c.state.Load(); state == parked || state == parkedOld {
+			s.Parked++
+		}
+	}
+	return s
+}

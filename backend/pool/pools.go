@@ -1,0 +1,115 @@
+package pool
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+)
+
+// sweepInterval is how long a connection stays parked with an inactive session
+// before it becomes available to all.
+const sweepInterval = time.Second
+
+// Pools are the pools of all servers. They follow the topology: a server that
+// is lost has its connections interrupted, one that is removed loses its pool.
+type Pools struct {
+	dialer atomic.Pointer[Dialer]
+	limits atomic.Pointer[Limits]
+
+	mu    sync.Mutex // held to change pools; taken before a Pool's own
+	pools atomic.Pointer[map[*backend.Server]*Pool]
+}
+
+// NewPools returns pools without connections. Run keeps them in order.
+func NewPools(dialer *Dialer, limits Limits) *Pools {
+	ps := &Pools{}
+	ps.dialer.Store(dialer)
+	ps.limits.Store(&limits)
+	ps.pools.Store(&map[*backend.Server]*Pool{})
+	return ps
+}
+
+// Configure replaces dialer and limits for everything that happens from now on.
+func (ps *Pools) Configure(dialer *Dialer, limits Limits) {
+	ps.dialer.Store(dialer)
+	ps.limits.Store(&limits)
+}
+
+// For returns the pool of a server in the topology.
+func (ps *Pools) For(st *backend.State) *Pool {
+	if p, ok := (*ps.pools.Load())[st.Server]; ok {
+		return p
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	old := *ps.pools.Load()
+	if p, ok := old[st.Server]; ok {
+		return p
+	}
+	p := newPool(st.Server, st.Spec.MaxConnections, &ps.dialer, &ps.limits)
+	next := maps.Clone(old)
+	next[st.Server] = p
+	ps.pools.Store(&next)
+	return p
+}
+
+// Follow adapts the pools to a new topology; it is a subscriber of backend.Store.
+func (ps *Pools) Follow(_, next *backend.Topology) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	pools := maps.Clone(*ps.pools.Load())
+	for server, p := range pools {
+		i := slices.IndexFunc(next.States, func(st backend.State) bool { return st.Server == server })
+		if i < 0 {
+			p.close(false)
+			delete(pools, server)
+			continue
+		}
+		st := &next.States[i]
+		p.setMax(st.Spec.MaxConnections)
+		p.dropInvalid(st.Health == backend.Down)
+	}
+	ps.pools.Store(&pools)
+}
+
+// Run sweeps the pools until ctx ends, then closes them.
+func (ps *Pools) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			for _, p := range *ps.pools.Load() {
+				p.close(true)
+			}
+			return nil
+		case <-ticker.C:
+			for _, p := range *ps.pools.Load() {
+				p.sweep()
+			}
+		}
+	}
+}
+
+// Stats returns the figures of all pools, ordered by address.
+func (ps *Pools) Stats() []Stats {
+	var all []Stats
+	for _, p := range *ps.pools.Load() {
+		all = append(all, p.Stats())
+	}
+	slices.SortFunc(all, func(a, b Stats) int {
+		switch {
+		case a.Address < b.Address:
+			return -1
+		case a.Address > b.Address:
+			return 1
+		}
+		return 0
+	})
+	return all
+}
