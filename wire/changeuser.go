@@ -40,8 +40,9 @@ func (u *ChangeUser) Append(dst []byte, caps Capability) []byte {
 }
 
 // Parse reads the payload of the command, its first byte included, as sent by
-// a client with capabilities caps. It keeps nothing of p. Everything behind
-// the database may be missing.
+// a client with capabilities caps. It keeps nothing of p. Servers answer what
+// is malformed with 1047 "Unknown command"; MySQL 9.7 then closes, MariaDB
+// 10.11 goes on as the old user.
 func (u *ChangeUser) Parse(p []byte, caps Capability) error {
 	d := decoder{rest: p, message: "COM_CHANGE_USER"}
 	if Command(d.byte("command")) != ComChangeUser {
@@ -52,11 +53,14 @@ func (u *ChangeUser) Parse(p []byte, caps Capability) error {
 	response := d.authResponse(caps &^ PluginAuthLenenc)
 	database := d.nulString("database")
 	var collation uint16
-	if len(d.rest) > 0 {
+	if len(d.rest) > 0 || caps.Has(PluginAuth) {
 		collation = d.uint16("collation")
 	}
 	var plugin []byte
-	if caps.Has(PluginAuth) && d.err == nil {
+	if caps.Has(PluginAuth) {
+		if len(d.rest) == 0 {
+			d.fail("plugin name")
+		}
 		plugin = d.lastString()
 	}
 	attributes := d.attributes(caps)

@@ -85,9 +85,9 @@ func (h *HandshakeResponse) Append(dst []byte) []byte {
 
 // Parse reads a login. It keeps nothing of p. A packet without PROTOCOL_41
 // gives ErrPre41, one that does not hold what its capabilities announce wraps
-// ErrMalformed (servers answer 1043 "Bad handshake"). What may be missing at
-// the end, because clients leave it out and servers let them: the plugin name,
-// the attributes and the zstd level.
+// ErrMalformed (servers answer 1043 "Bad handshake"). As MySQL 9.7 and MariaDB
+// 10.11 do, it tolerates a plugin name that is missing or lacks its NUL, and
+// bytes behind the last field. A missing zstd level is 0.
 func (h *HandshakeResponse) Parse(p []byte) error {
 	d := decoder{rest: p, message: "login"}
 	if len(p) < 4 {
@@ -170,9 +170,10 @@ func isAttributes(p []byte, caps Capability) bool {
 	return n > 0 && (after == 0 || after == 1 && caps.Has(ZstdCompress))
 }
 
-// attributes reads the connection attributes, without looking into them.
+// attributes reads the connection attributes, without looking into them, as
+// servers do.
 func (d *decoder) attributes(caps Capability) []byte {
-	if !caps.Has(ConnectAttrs) || len(d.rest) == 0 {
+	if !caps.Has(ConnectAttrs) {
 		return nil
 	}
 	return d.lenencBytes("attributes")

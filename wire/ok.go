@@ -9,7 +9,7 @@ type OK struct {
 	LastInsertID uint64
 	Status       Status
 	Warnings     uint16
-	Info         []byte // human-readable, usually empty
+	Info         []byte // human-readable, usually empty, e.g. "Rows matched: 1 ..."
 	// SessionChanges is the block of changes by which a server reports what
 	// happened to the session, without its length; see Changes. Present only
 	// with SessionTrack and Status SessionStateChange.
@@ -41,16 +41,30 @@ func ParseOK(payload []byte, caps Capability) (OK, error) {
 		Status:       Status(d.uint16("status")),
 		Warnings:     d.uint16("warnings"),
 	}
-	if d.err == nil && len(d.rest) > 0 {
+	switch {
+	case !caps.Has(SessionTrack):
+		ok.Info = d.untrackedInfo()
+	case len(d.rest) > 0:
 		ok.Info = d.lenencBytes("info")
-	}
-	if caps.Has(SessionTrack) && ok.Status.Has(SessionStateChange) {
-		ok.SessionChanges = d.lenencBytes("session changes")
+		if ok.Status.Has(SessionStateChange) {
+			ok.SessionChanges = d.lenencBytes("session changes")
+		}
 	}
 	if d.err != nil {
 		return OK{}, d.err
 	}
 	return ok, nil
+}
+
+// untrackedInfo reads the info of a connection without SessionTrack. The
+// protocol doc makes it the rest of the packet; MySQL 9.7 and MariaDB 10.11 put
+// a length before it nevertheless. Both are read, servers of other makes may
+// follow the letter.
+func (d *decoder) untrackedInfo() []byte {
+	if b, n := ReadLenencBytes(d.rest); n > 0 && n == len(d.rest) {
+		return b
+	}
+	return d.take("info", len(d.rest))
 }
 
 // Append appends the packet for a receiver with capabilities caps. header is

@@ -78,8 +78,9 @@ func (c *Changes) Change() Change { return c.change }
 // Err returns what ended the walk early, nil if nothing did.
 func (c *Changes) Err() error { return c.d.err }
 
-// variable reads one pair from data. MariaDB puts all variables that changed
-// into one entry, MySQL makes an entry of each.
+// variable reads one pair from data. MySQL 9.7 and MariaDB 10.11 make an entry
+// of each variable; MariaDB KB allows several in one, and so its connectors
+// read them.
 func (c *Changes) variable(data []byte) bool {
 	name, n := ReadLenencBytes(data)
 	value, m := ReadLenencBytes(data[n:])

@@ -1,6 +1,10 @@
 package auth
 
-import "crypto/rsa"
+import (
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+)
 
 // Verdict says what the caller of a ServerExchange does next.
 type Verdict byte
@@ -14,6 +18,9 @@ const (
 	// Deny: send ERR 1045 and close. The text of the error is the same for
 	// every reason; see ServerExchange.PasswordUsed.
 	Deny
+	// BadHandshake: send ERR 1043 and close; the answer has a form that no
+	// client gives it.
+	BadHandshake
 )
 
 // Step is one step of a ServerExchange.
@@ -24,23 +31,26 @@ type Step struct {
 
 // ServerExchange lets a client in, initially or for COM_CHANGE_USER:
 //
-//	step := x.Start(login.AuthPlugin, login.AuthResponse)
+//	step := x.Start(login.AuthPlugin, login.AuthResponse) // or x.StartAgain
 //	for step.Verdict == auth.Continue {
 //		// send step.Packet, read packet
 //		step = x.Next(packet)
 //	}
 //
 // Whether the account exists changes neither the number nor the size of the
-// packets nor the work done. It serves one login and is not safe for
-// concurrent use.
+// packets nor the work done. The packets are those of MySQL 9.7 (for
+// mysql_native_password, of MariaDB 10.11) for the same account and client. A
+// ServerExchange serves one login and is not safe for concurrent use.
 type ServerExchange struct {
 	// Account is the account the client names, nil when there is none.
 	Account Verifier
-	// Salt is the challenge the client has: the greeting's, at COM_CHANGE_USER
-	// that of the connection's last exchange (see CurrentSalt).
+	// Salt is the challenge the client has, the greeting's. It changes when the
+	// exchange sends another; what it is at the end is the Salt of the exchange
+	// for a later COM_CHANGE_USER on the connection.
 	Salt [SaltSize]byte
-	// DefaultPlugin is asked for when the client names none or one that is
-	// not supported; NativePassword or CachingSHA2 (if empty).
+	// DefaultPlugin is the one that the greeting named. It is asked for when the
+	// client names none or one that the account does not support;
+	// NativePassword or CachingSHA2 (if empty).
 	DefaultPlugin string
 	// CanSwitch: the client has PluginAuth. Without it nothing but
 	// mysql_native_password with the greeting's salt is possible.
@@ -97,39 +107,53 @@ func (d decoy) CheckPassword(password []byte) bool {
 // "(using password: YES)" in error 1045.
 func (x *ServerExchange) PasswordUsed() bool { return x.password }
 
-// CurrentSalt returns the challenge sent last, the greeting's or that of an
-// AuthSwitchRequest. Clients answer it in a later COM_CHANGE_USER.
-func (x *ServerExchange) CurrentSalt() [SaltSize]byte { return x.Salt }
-
 // Start begins with what the login carries. plugin is empty when the client
 // named none.
 func (x *ServerExchange) Start(plugin string, response []byte) Step {
-	if x.Account == nil {
-		x.Account = unknownAccount
-	}
-	if !x.CanSwitch {
-		plugin = NativePassword
-	}
-	x.plugin = plugin
+	x.begin(plugin)
 	switch {
-	case !x.Account.Supports(plugin):
+	case !x.Account.Supports(x.plugin):
 		return x.switchTo(x.preferred())
-	case plugin == CachingSHA2 && noPassword(plugin, response) && !x.Account.Empty():
-		// libmysqlclient up to 8.0.25 names the plugin without a scramble
-		// when the greeting named another one (vitessio/vitess#8537).
+	case plugin == CachingSHA2 && len(response) == 0 && x.DefaultPlugin == NativePassword:
+		// libmysqlclient up to 8.0.25 has no answer for the challenge of
+		// another plugin than the one it names, and waits to be given one
+		// (vitessio/vitess#8537). If the greeting named the same plugin, an
+		// empty answer means that there is no password.
 		return x.switchTo(plugin)
 	}
 	return x.check(response)
 }
 
+// StartAgain begins with what COM_CHANGE_USER carries. Servers of both flavours
+// do not look at the answer in it: they send a challenge first.
+func (x *ServerExchange) StartAgain(plugin string, response []byte) Step {
+	x.begin(plugin)
+	switch {
+	case !x.CanSwitch:
+		return x.check(response)
+	case !x.Account.Supports(x.plugin):
+		return x.switchTo(x.preferred())
+	}
+	return x.switchTo(x.plugin)
+}
+
+func (x *ServerExchange) begin(plugin string) {
+	if x.Account == nil {
+		x.Account = unknownAccount
+	}
+	if x.DefaultPlugin == "" {
+		x.DefaultPlugin = CachingSHA2
+	}
+	if !x.CanSwitch {
+		plugin = NativePassword
+	}
+	x.plugin = plugin
+}
+
 // preferred returns the plugin to ask for.
 func (x *ServerExchange) preferred() string {
-	def := x.DefaultPlugin
-	if def == "" {
-		def = CachingSHA2
-	}
-	if x.Account.Supports(def) {
-		return def
+	if x.Account.Supports(x.DefaultPlugin) {
+		return x.DefaultPlugin
 	}
 	for _, p := range [...]string{CachingSHA2, NativePassword} {
 		if x.Account.Supports(p) {
@@ -176,41 +200,52 @@ func (x *ServerExchange) check(response []byte) Step {
 		return x.deny()
 	}
 	x.password = true
-	fast := x.Account.CheckResponse(x.plugin, x.Salt[:], response)
-	if x.plugin != CachingSHA2 {
-		if fast == Right {
-			return x.accept(nil)
-		}
+	switch x.plugin {
+	case NativePassword:
+		return x.checkNative(response)
+	case CachingSHA2:
+		return x.checkSHA2(response)
+	}
+	return x.deny()
+}
+
+func (x *ServerExchange) checkNative(response []byte) Step {
+	switch {
+	case len(response) != sha1.Size:
+		x.state = finished
+		return Step{Verdict: BadHandshake}
+	case x.Account.CheckResponse(NativePassword, x.Salt[:], response) != Right:
 		return x.deny()
 	}
-	if fast == Right {
+	return x.accept(nil)
+}
+
+func (x *ServerExchange) checkSHA2(response []byte) Step {
+	switch {
+	case len(response) != sha256.Size:
+		return x.deny()
+	case x.Account.CheckResponse(CachingSHA2, x.Salt[:], response) == Right:
 		return x.accept([]byte{headerMoreData, sha2FastOK})
 	}
-	return x.fullAuth(response)
+	return x.fullAuth()
 }
 
 // fullAuth asks for the password itself. A server does that after a wrong
 // scramble too, since the password may have changed since it was cached.
-func (x *ServerExchange) fullAuth(response []byte) Step {
-	switch {
-	case len(response) != sha2ResponseSize:
-		return x.deny()
-	case x.Secure:
+func (x *ServerExchange) fullAuth() Step {
+	if x.Secure {
 		x.state = wantPassword
-	default:
-		if x.Key != nil {
-			x.key = x.Key()
-		}
-		if x.key == nil {
-			return x.deny()
-		}
-		x.state = wantKeyOrRSA
+		return Step{Continue, []byte{headerMoreData, sha2FullAuth}}
 	}
+	if x.Key != nil {
+		x.key = x.Key()
+	}
+	if x.key == nil {
+		return x.deny()
+	}
+	x.state = wantKeyOrRSA
 	return Step{Continue, []byte{headerMoreData, sha2FullAuth}}
 }
-
-// sha2ResponseSize is the length of a SHA2Scramble.
-const sha2ResponseSize = 32
 
 func (x *ServerExchange) sendKey() Step {
 	text, err := MarshalPublicKey(&x.key.PublicKey)
