@@ -8,8 +8,8 @@ import (
 // (commands.go) is what matching, help and audit go by.
 type command struct {
 	// pattern is the command as help shows it: words to match in any case,
-	// and $name for one argument. $statement takes the rest of the packet
-	// as it was written.
+	// and $name for one argument. $pwd takes the rest of the statement,
+	// $statement the rest of the packet as it was written.
 	pattern string
 	help    string // empty = not shown by help
 	flags   commandFlags
@@ -69,6 +69,9 @@ func (r rule) match(p *parser) (args []string, ok bool) {
 				return nil, false
 			}
 			args = append(args, t.text)
+		case w == "$pwd":
+			args = append(args, p.remainder())
+			continue
 		case w[0] == '$':
 			if t.kind != tokenWord && t.kind != tokenString {
 				return nil, false
@@ -80,6 +83,16 @@ func (r rule) match(p *parser) (args []string, ok bool) {
 		p.next()
 	}
 	return args, true
+}
+
+// remainder consumes all tokens that are left and returns their text; for
+// passwords, which may hold punctuation.
+func (p *parser) remainder() string {
+	var all strings.Builder
+	for p.peek().kind != tokenEnd {
+		all.WriteString(p.next().text)
+	}
+	return all.String()
 }
 
 // parsed is a statement that has been recognised.

@@ -29,6 +29,10 @@ const (
 	flushAt      = 64 << 10 // queued bytes of a long response
 )
 
+// defaultPlugin is the one in the greeting: clients of every age have it except
+// MySQL's from 9.0 on, which name caching_sha2_password and get that.
+const defaultPlugin = auth.NativePassword
+
 // capabilities of the console. Without DeprecateEOF the old form of result
 // sets is used, which every client reads.
 const capabilities = wire.LongPassword | wire.FoundRows | wire.LongFlag | wire.ConnectWithDB |
@@ -62,7 +66,7 @@ func (s *session) handshake() bool {
 		Capabilities:  capabilities,
 		Collation:     wire.CollationUTF8General,
 		Status:        wire.Autocommit,
-		AuthPlugin:    auth.NativePassword, // the one that clients of every age have
+		AuthPlugin:    defaultPlugin,
 	}
 	s.conn.WritePacket(greeting.Append(nil))
 	if s.conn.Flush() != nil {
@@ -92,9 +96,10 @@ func (s *session) handshake() bool {
 // of the connection; a refused login has been answered and counted.
 func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSize]byte) (bool, error) {
 	x := auth.ServerExchange{
-		Account:   s.console.account.Load().find(login.User),
-		Salt:      salt,
-		CanSwitch: s.caps.Has(wire.PluginAuth),
+		Account:       s.console.account.Load().find(login.User),
+		Salt:          salt,
+		DefaultPlugin: defaultPlugin,
+		CanSwitch:     s.caps.Has(wire.PluginAuth),
 	}
 	step := x.Start(login.AuthPlugin, login.AuthResponse)
 	for step.Verdict == auth.Continue {
@@ -160,9 +165,9 @@ func (s *session) run() {
 
 // answerReadError tells the client why the connection ends, when it is its fault.
 func (s *session) answerReadError(err error) {
+	s.conn.Seq = 1
 	switch {
 	case errors.Is(err, wire.ErrPacketTooLarge):
-		s.conn.Seq = 1
 		s.writeErr(wire.NewErr(wire.CodePacketTooLarge, "Got a packet bigger than 'max_allowed_packet' bytes"))
 	case errors.Is(err, wire.ErrSequence):
 		s.writeErr(wire.NewErr(wire.CodeNetPacketsOutOfOrder, "Got packets out of order"))
