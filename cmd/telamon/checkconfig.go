@@ -18,6 +18,9 @@ func newCheckConfigCommand() *cobra.Command {
 environment included, and prints every problem with its line and key.
 It exits 0 if the file can be used and 2 if not; warnings alone exit 0.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
+
+		DisableFlagsInUseLine: true,
+
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := loadConfig(args[0], cmd.OutOrStdout()); err != nil {
 				return err

@@ -18,6 +18,9 @@ configuration in Telamon's form to standard output. What has no counterpart,
 or means something else, is noted on standard error.`,
 		Example: `  telamon import-atlas /usr/local/mysql-proxy/conf/test.cnf > telamon.toml`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
+
+		DisableFlagsInUseLine: true,
+
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {

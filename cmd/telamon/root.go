@@ -12,7 +12,7 @@ import (
 // so that nothing is left over from the one before.
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "telamon",
+		Use:   "telamon --config FILE",
 		Short: "MySQL and MariaDB proxy that splits reads from writes",
 		Long: `Telamon is one MySQL server to the application: writes go to the primary,
 reads are spread over the replicas that are alive and caught up.
@@ -23,6 +23,8 @@ reads are spread over the replicas that are alive and caught up.
 		Args:          usageArgs(cobra.NoArgs),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},

@@ -20,6 +20,9 @@ func newVersionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print version, commit and Go version",
 		Args:  usageArgs(cobra.NoArgs),
+
+		DisableFlagsInUseLine: true,
+
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
