@@ -132,6 +132,39 @@ func TestCommitsCarryTheirGTIDWhenAskedFor(t *testing.T) {
 	}
 }
 
+func TestVariablesAreReportedAsAsked(t *testing.T) {
+	p := newPeer(t, Options{Flavour: MariaDB}, capSessionTrack)
+	for _, step := range []struct {
+		query string
+		want  []string // names and values in turn
+	}{
+		{"SET sql_mode='ANSI'", nil},
+		{"SET autocommit=1", []string{"autocommit", "ON"}},
+		{"SET SESSION session_track_system_variables='sql_mode,time_zone', @@session.sql_mode = 'ANSI,TRADITIONAL', time_zone='+00:00'",
+			[]string{"sql_mode", "ANSI,TRADITIONAL", "time_zone", "+00:00"}},
+		{"SET SESSION session_track_system_variables='*',session_track_schema=1,lc_time_names='de_DE'",
+			[]string{"session_track_schema", "1", "lc_time_names", "de_DE"}},
+		{"SET wait_timeout=@@session.wait_timeout", []string{"wait_timeout", "28800"}},
+		{"SET @user=1", nil},
+		{"SET GLOBAL sql_mode=''", nil},
+		{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil},
+	} {
+		var want []byte
+		for i := 0; i < len(step.want); i += 2 {
+			want = append(want, stateItem(trackSystemVariables, appendString(appendString(nil, step.want[i]), step.want[i+1]))...)
+		}
+		got := p.command(comQuery, step.query)
+		if len(got) <= 9 {
+			got = nil
+		} else {
+			got = got[9:]
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: session state %q, want %q", step.query, got, want)
+		}
+	}
+}
+
 func TestInitDBReportsTheSchema(t *testing.T) {
 	p := newPeer(t, Options{}, capSessionTrack)
 	want := []byte("\x00\x00\x00\x02\x40\x00\x00\x00\x07\x01\x05\x04shop")

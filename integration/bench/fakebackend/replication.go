@@ -70,13 +70,13 @@ func (s *Server) version() string {
 var variableNames = []string{
 	"auto_increment_increment", "autocommit", "character_set_client", "character_set_connection",
 	"character_set_database", "character_set_results", "character_set_server", "collation_connection",
-	"collation_database", "collation_server", "gtid_binlog_pos", "gtid_current_pos", "gtid_executed",
+	"collation_database", "collation_server", "datadir", "gtid_binlog_pos", "gtid_current_pos", "gtid_executed",
 	"gtid_mode", "gtid_slave_pos", "hostname", "init_connect", "interactive_timeout", "last_gtid",
 	"license", "lower_case_table_names", "max_allowed_packet", "max_connections", "net_write_timeout",
 	"offline_mode", "performance_schema", "port", "read_only", "server_id", "server_uuid",
 	"session_track_gtids", "session_track_system_variables", "sql_mode", "super_read_only",
 	"system_time_zone", "time_zone", "transaction_isolation", "transaction_read_only", "tx_isolation",
-	"tx_read_only", "version", "version_comment", "wait_timeout",
+	"tx_read_only", "version", "version_comment", "wait_timeout", "wsrep_on",
 }
 
 // variable returns a system variable as a text.
@@ -116,10 +116,11 @@ var constantVariables = map[string]string{
 	"init_connect": "", "interactive_timeout": "28800", "last_gtid": "", "license": "GPL",
 	"lower_case_table_names": "0", "max_allowed_packet": "67108864", "max_connections": "100000",
 	"net_write_timeout": "60", "offline_mode": "0", "performance_schema": "0", "session_track_gtids": "OFF",
-	"session_track_system_variables": "autocommit,character_set_client,character_set_connection,character_set_results,time_zone",
+	"session_track_system_variables": trackedByDefault,
 	"sql_mode":                       "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
 	"system_time_zone":               "UTC", "time_zone": "SYSTEM", "transaction_isolation": "REPEATABLE-READ",
 	"transaction_read_only": "0", "tx_isolation": "REPEATABLE-READ", "tx_read_only": "0", "wait_timeout": "28800",
+	"datadir": "/fake/", "wsrep_on": "0",
 }
 
 // showReplica answers SHOW REPLICA STATUS and its older and MariaDB's names.

@@ -54,8 +54,9 @@ type session struct {
 	pending []byte // output the socket did not take; input waits meanwhile
 	gone    bool
 
-	trackGTID bool // SET session_track_gtids or session_track_system_variables
-	dirty     bool // the open transaction has changed rows
+	tracks    string // session_track_system_variables between commas; empty is the default
+	trackGTID bool   // SET session_track_gtids or session_track_system_variables
+	dirty     bool   // the open transaction has changed rows
 	prepared  map[uint32]*prepared
 	lastStmt  uint32
 }
@@ -222,6 +223,8 @@ func (c *session) deprecateEOF() bool { return c.caps&capDeprecateEOF != 0 }
 func (c *session) reset() {
 	c.status = statusAutocommit
 	c.trackGTID = false
+	c.tracks = ""
+	c.dirty = false
 	c.prepared = nil
 }
 

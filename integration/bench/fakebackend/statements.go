@@ -86,38 +86,6 @@ func (c *session) endTransaction(words []string) {
 	c.ok(0, nil)
 }
 
-// set understands the assignments that change what later answers carry.
-// Everything else is accepted.
-func (c *session) set(q string) {
-	c.server.others.Add(1)
-	text := strings.ToLower(strings.NewReplacer(" ", "", "@@", "", "session.", "", "`", "", "'", "", `"`, "").Replace(q))
-	var state []byte
-	switch {
-	case strings.Contains(text, "autocommit=0"), strings.Contains(text, "autocommit=off"):
-		c.status &^= statusAutocommit
-		state = variable("autocommit", "OFF")
-	case strings.Contains(text, "autocommit=1"), strings.Contains(text, "autocommit=on"):
-		c.status |= statusAutocommit
-		c.status &^= statusInTrans
-		state = variable("autocommit", "ON")
-	}
-	if strings.Contains(text, "session_track_gtids=own_gtid") ||
-		strings.Contains(text, "session_track_system_variables=") && strings.Contains(text, "last_gtid") {
-		c.trackGTID = true
-	}
-	if rest, ok := strings.CutPrefix(text, "setnames"); ok {
-		charset, _, _ := strings.Cut(rest, "collate")
-		for _, name := range []string{"character_set_client", "character_set_connection", "character_set_results"} {
-			state = append(state, variable(name, charset)...)
-		}
-	}
-	c.ok(0, state)
-}
-
-func variable(name, value string) []byte {
-	return stateItem(trackSystemVariables, appendString(appendString(nil, name), value))
-}
-
 // rows sends a result of text columns made for this one statement.
 func (c *session) rows(names []string, rows [][]value, binary bool) {
 	c.server.reads.Add(1)
@@ -198,6 +166,8 @@ func (c *session) evaluate(expr string) (value, bool) {
 		return value{text: c.schema, null: c.schema == ""}, true
 	case "user", "current_user", "session_user":
 		return value{text: "bench@localhost"}, true
+	case "concat":
+		return c.concat(expr)
 	case "wait_for_executed_gtid_set", "master_gtid_wait", "last_insert_id":
 		return value{text: "0"}, true
 	}
@@ -208,6 +178,19 @@ func (c *session) evaluate(expr string) (value, bool) {
 		return value{text: expr[1 : n-1]}, true
 	}
 	return value{null: true}, lower == "null"
+}
+
+func (c *session) concat(expr string) (value, bool) {
+	_, list, _ := strings.Cut(expr, "(")
+	var text strings.Builder
+	for _, part := range splitTopLevel(strings.TrimSuffix(strings.TrimSpace(list), ")")) {
+		v, ok := c.evaluate(part)
+		if !ok {
+			return value{}, false
+		}
+		text.WriteString(v.text)
+	}
+	return value{text: text.String()}, true
 }
 
 func (c *session) show(words []string, q string, binary bool) {
