@@ -88,6 +88,13 @@ func stoppedReason(ch *Channel) string {
 	if ch.Name != "" {
 		s = fmt.Sprintf("channel %q: %s", ch.Name, s)
 	}
+	if ch.connecting() && ch.SQL {
+		s += "; it serves no reads until it can; is the source running, is it the right one, is the replication account good?"
+		if ch.LastError != "" {
+			s += " (" + ch.LastError + ")"
+		}
+		return s
+	}
 	if ch.LastError != "" {
 		return s + ": " + ch.LastError + "; it serves no reads until that is repaired"
 	}
