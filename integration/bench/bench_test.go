@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/telamondb/telamon/integration/bench/load"
+	"github.com/telamondb/telamon/internal/localserver"
 )
 
 // TestMain lets the test binary play the workers that the harness starts itself
@@ -82,6 +83,14 @@ func TestHAProxyAnswersEveryWorkloadAndHoldsIdleClients(t *testing.T) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
 	}
+}
+
+func TestARealServerGivesTheAnswersTheLoadExpects(t *testing.T) {
+	if err := localserver.Available(localserver.MariaDB); err != nil {
+		t.Skip(err)
+	}
+	res, _ := quickRun(t, "-backend", "mariadb", "-targets", "direct", "-operations", "20")
+	checkCells(t, res, targetDirect)
 }
 
 // telamonBinary is where `make` puts it.

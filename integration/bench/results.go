@@ -161,7 +161,7 @@ func (r *results) printCells(to io.Writer) {
 		}
 		m := c.Median
 		fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%s\t%.0f\t%.0f\t", c.Workload, c.Connections, c.Target, m.QPS, figure(c.QPSToDirect), m.P50, m.P99)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t\n", figure(m.User), figure(m.System), figure(m.CPU), figure(c.CPUToHAProxy), percent(c.spread(qpsFigure)), m.Backend)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t\n", figure(m.User), figure(m.System), figure(m.CPU), figure(c.CPUToHAProxy), c.spreadText(), m.Backend)
 	}
 	_ = w.Flush()
 	fmt.Fprintln(to)
@@ -192,6 +192,14 @@ func figure(v float64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f", v)
+}
+
+// spreadText is a dash where a single repetition says nothing about it.
+func (c *cell) spreadText() string {
+	if len(c.Samples) < 2 {
+		return "-"
+	}
+	return percent(c.spread(qpsFigure))
 }
 
 func percent(v float64) string { return fmt.Sprintf("%.0f%%", v*100) }
