@@ -62,7 +62,7 @@ type Admin struct {
 	HTTP         string `toml:"http"`     // empty = no HTTP port
 	HTTPUsername string `toml:"http_username"`
 	// HTTPPassword guards the status page and the API. Empty means that both
-	// are closed and only /metrics, /healthz and /readyz are served.
+	// are closed.
 	HTTPPassword Secret `toml:"http_password"`
 }
 

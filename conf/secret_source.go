@@ -1,7 +1,7 @@
 package conf
 
 import (
-	"crypto/des" //nolint:gosec // Atlas's scheme, for import; it protects nothing
+	"crypto/des" // Atlas's scheme, to read what it wrote; it protects nothing
 	"encoding/base64"
 	"errors"
 	"fmt"

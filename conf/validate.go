@@ -126,7 +126,7 @@ func (d *decoder) validateBackends(cfg *Config) {
 
 func (d *decoder) validateMonitor(m *Monitor) {
 	if m.Username == "" && !m.Password.Empty() && !d.failed("monitor") {
-		d.add("monitor.username", "is empty while monitor.password is not")
+		d.add("monitor.password", "is set, but monitor.username is empty")
 	}
 }
 

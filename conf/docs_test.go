@@ -1,0 +1,76 @@
+package conf
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	tomlExample = regexp.MustCompile("(?s)```toml\n(.*?)```")
+	secretPath  = regexp.MustCompile(`file:/etc/telamon/([a-z.]+)`)
+)
+
+// examples returns the TOML blocks of a page of docs/.
+func examples(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, m := range tomlExample.FindAllStringSubmatch(string(text), -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+func TestTheExamplesOfTheDocumentationAreValid(t *testing.T) {
+	list := examples(t, "configuration.md")
+	if len(list) < 5 {
+		t.Fatalf("found %d examples", len(list))
+	}
+	dir := t.TempDir()
+	for _, example := range list {
+		text := secretPath.ReplaceAllString(example, "file:"+dir+"/$1")
+		for _, m := range secretPath.FindAllStringSubmatch(example, -1) {
+			writeMode(t, filepath.Join(dir, m[1]), "s3cret\n", 0o600)
+		}
+		env := func(name string) (string, bool) {
+			return "s3cret", name == "TELAMON_MONITOR_PASSWORD" && strings.Contains(example, name)
+		}
+		cfg, problems := Parse("example.toml", []byte(completed(text)), env)
+		if cfg == nil || len(problems) > 0 {
+			t.Errorf("problems:\n%s\nin:\n%s", lines(problems), example)
+		}
+	}
+}
+
+// completed adds to an example what every file needs and it does not show.
+func completed(example string) string {
+	for _, part := range []struct{ mark, text string }{
+		{"[admin]", "[admin]\npassword = \"s3cret\"\n"},
+		{"[[users]]", "[[users]]\nname = \"app\"\npassword = \"pw\"\n"},
+		{"[[backends]]", "[[backends]]\naddress = \"192.168.1.150:3306\"\nrole = \"rw\"\n"},
+	} {
+		if !strings.Contains(example, part.mark) {
+			example += part.text
+		}
+	}
+	return example
+}
+
+func TestTheProblemsShownInTheDocumentationAreReal(t *testing.T) {
+	example := examples(t, "configuration.md")[0]
+	text := strings.Replace(secretPath.ReplaceAllString(example, "x"), "weight = 5\n", "weight = -3\nmax_lagg = \"1s\"\n", 1)
+	_, problems := Parse("/etc/telamon/telamon.toml", []byte(text), noEnv)
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(problems); len(problems) != 2 || !strings.Contains(string(page), got) {
+		t.Errorf("the page does not show\n%s", got)
+	}
+}
