@@ -24,6 +24,7 @@ func (r *rig) open(t testing.TB, change func(*mysql.Config)) *sql.Conn {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = testUser, testPassword, "tcp", r.addr.String()
 	cfg.MultiStatements = true
+	cfg.Logger = &mysql.NopLogger{}
 	if change != nil {
 		change(cfg)
 	}

@@ -144,7 +144,7 @@ func TestThrottleForgetsRatherThanGrow(t *testing.T) {
 		for range maxFailures + 1 {
 			th.failed("attacker")
 		}
-		for i := range 2 * maxTracked {
+		for i := range maxTracked + 100 {
 			th.failed(fmt.Sprint(i))
 		}
 		if len(th.hosts) > maxTracked {

@@ -63,7 +63,7 @@ func moment(t time.Time) value {
 	if t.IsZero() {
 		return null()
 	}
-	return str(t.Format("2006-01-02 15:04:05"))
+	return str(t.Format(time.RFC3339))
 }
 
 // compare orders two values of a column: NULL first, numbers by size, text

@@ -11,7 +11,7 @@ const (
 	maxFailures = 10 // the next one blocks
 	blockTime   = time.Minute
 	// maxTracked bounds the memory an attacker with many addresses can take.
-	maxTracked = 4096
+	maxTracked = 1024
 )
 
 // throttle counts failed logins by address.
