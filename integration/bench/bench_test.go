@@ -53,8 +53,8 @@ func checkCells(t *testing.T, res *results, targets ...string) {
 	}
 	for _, c := range res.Cells {
 		m := c.Median
-		if m.QPS <= 0 || m.P50 <= 0 || m.P99 < m.P50 || m.Backend <= 0 || c.QPSToDirect <= 0 {
-			t.Errorf("%s, %d clients, %s: implausible %+v, %g of direct", c.Workload, c.Connections, c.Target, m, c.QPSToDirect)
+		if m.QPS <= 0 || m.P50 <= 0 || m.P99 < m.P50 || m.Backend <= 0 || m.QPSToDirect <= 0 {
+			t.Errorf("%s, %d clients, %s: implausible %+v, %g of direct", c.Workload, c.Connections, c.Target, m, m.QPSToDirect)
 		}
 		if proxied := c.Target != targetDirect; proxied != (m.CPU > 0) {
 			t.Errorf("%s, %d clients, %s: CPU %g ms", c.Workload, c.Connections, c.Target, m.CPU)
@@ -173,9 +173,9 @@ func TestRatiosAreTakenWithinARepetition(t *testing.T) {
 		cellOf(targetDirect, 1000, 500, 400), cellOf(targetHAProxy, 500, 250, 200), cellOf(targetTelamon, 250, 125, 100),
 	}}
 	r.summarize()
-	got := r.Cells[2]
-	if got.QPSToDirect != 0.25 || got.CPUToHAProxy != 2 || got.Median.QPS != 125 {
-		t.Errorf("of direct %g, of HAProxy %g, median %g", got.QPSToDirect, got.CPUToHAProxy, got.Median.QPS)
+	got := r.Cells[2].Median
+	if got.QPSToDirect != 0.25 || got.CPUToHAProxy != 2 || got.QPS != 125 {
+		t.Errorf("of direct %g, of HAProxy %g, median %g", got.QPSToDirect, got.CPUToHAProxy, got.QPS)
 	}
 }
 

@@ -20,7 +20,21 @@ var (
 	p50Figure = figureKind{"p50", func(s sample) float64 { return s.P50 }, -1}
 	p99Figure = figureKind{"p99", func(s sample) float64 { return s.P99 }, -1}
 	cpuFigure = figureKind{"CPU", func(s sample) float64 { return s.CPU }, -1}
+	// The ratios hold across machines better than the figures do.
+	qpsRatio = figureKind{"stmts/direct", func(s sample) float64 { return s.QPSToDirect }, +1}
+	cpuRatio = figureKind{"CPU/haproxy", func(s sample) float64 { return s.CPUToHAProxy }, -1}
 )
+
+// comparedFigures are those a comparison shows.
+func comparedFigures(target string) []figureKind {
+	switch target {
+	case targetDirect:
+		return []figureKind{qpsFigure, p50Figure, p99Figure}
+	case targetHAProxy:
+		return []figureKind{qpsFigure, p50Figure, p99Figure, cpuFigure, qpsRatio}
+	}
+	return []figureKind{qpsFigure, p50Figure, p99Figure, cpuFigure, qpsRatio, cpuRatio}
+}
 
 const (
 	// smallestBound is the difference between two runs below which nothing is
@@ -70,7 +84,7 @@ func compareResults(old, fresh *results) []change {
 			continue
 		}
 		before := old.Cells[i]
-		for _, f := range []figureKind{qpsFigure, p50Figure, p99Figure, cpuFigure} {
+		for _, f := range comparedFigures(now.Target) {
 			a, b := before.median(f.of), now.median(f.of)
 			if a <= 0 || b <= 0 {
 				continue
@@ -111,10 +125,18 @@ func printComparison(to io.Writer, old, fresh *results) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "workload\tclients\ttarget\tfigure\told\tnew\tchange\tnoise\t\t")
 	for _, c := range compareResults(old, fresh) {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%.4g\t%.4g\t%+.1f%%\t±%.1f%%\t%s\t\n",
-			c.workload, c.connections, c.target, c.figure, c.old, c.new, c.relative*100, c.bound*100, c.verdict)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%+.1f%%\t±%.1f%%\t%s\t\n",
+			c.workload, c.connections, c.target, c.figure, short(c.old), short(c.new), c.relative*100, c.bound*100, c.verdict)
 	}
 	_ = w.Flush()
+}
+
+// short prints a figure with no more digits than mean something.
+func short(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 func compareFiles(args []string, stdout io.Writer) error {

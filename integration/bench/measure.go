@@ -18,6 +18,10 @@ type sample struct {
 	System  float64 `json:"system_ms"`
 	CPU     float64 `json:"cpu_ms"`         // of the proxy, user and system
 	Backend float64 `json:"backend_cpu_ms"` // of the server behind it
+	// Ratios to other targets in the same repetition, 0 where there is nothing
+	// to compare with.
+	QPSToDirect  float64 `json:"qps_to_direct,omitempty"`
+	CPUToHAProxy float64 `json:"cpu_to_haproxy,omitempty"`
 }
 
 // measure runs one repetition of a workload on one target.

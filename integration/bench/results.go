@@ -46,10 +46,6 @@ type cell struct {
 	Error       string   `json:"error,omitempty"`
 	Samples     []sample `json:"samples"`
 	Median      sample   `json:"median"` // of each figure on its own
-	// Ratios are medians of the ratios within one repetition, 0 where there is
-	// nothing to compare with.
-	QPSToDirect  float64 `json:"qps_to_direct,omitempty"`
-	CPUToHAProxy float64 `json:"cpu_to_haproxy,omitempty"`
 }
 
 // idleResult is a proxy's memory at a number of idle clients, in bytes.
@@ -82,17 +78,22 @@ func thisMachine() machine {
 	return m
 }
 
-// summarize fills in medians and ratios.
+// summarize fills in ratios and medians.
 func (r *results) summarize() {
 	for _, c := range r.Cells {
+		direct, haproxy := r.sibling(c, targetDirect), r.sibling(c, targetHAProxy)
+		for i := range c.Samples {
+			c.Samples[i].QPSToDirect = ratio(c, direct, i, func(s sample) float64 { return s.QPS })
+			c.Samples[i].CPUToHAProxy = ratio(c, haproxy, i, func(s sample) float64 { return s.CPU })
+		}
 		c.Median = sample{
 			QPS: c.median(func(s sample) float64 { return s.QPS }),
 			P50: c.median(func(s sample) float64 { return s.P50 }), P99: c.median(func(s sample) float64 { return s.P99 }),
 			User: c.median(func(s sample) float64 { return s.User }), System: c.median(func(s sample) float64 { return s.System }),
 			CPU: c.median(func(s sample) float64 { return s.CPU }), Backend: c.median(func(s sample) float64 { return s.Backend }),
+			QPSToDirect:  c.median(func(s sample) float64 { return s.QPSToDirect }),
+			CPUToHAProxy: c.median(func(s sample) float64 { return s.CPUToHAProxy }),
 		}
-		c.QPSToDirect = ratio(c, r.sibling(c, targetDirect), func(s sample) float64 { return s.QPS })
-		c.CPUToHAProxy = ratio(c, r.sibling(c, targetHAProxy), func(s sample) float64 { return s.CPU })
 	}
 }
 
@@ -124,17 +125,12 @@ func (r *results) sibling(c *cell, target string) *cell {
 	return nil
 }
 
-func ratio(c, base *cell, of func(sample) float64) float64 {
-	if base == nil {
+// ratio compares repetition i of two cells.
+func ratio(c, base *cell, i int, of func(sample) float64) float64 {
+	if base == nil || i >= len(base.Samples) || of(base.Samples[i]) == 0 {
 		return 0
 	}
-	var ratios []float64
-	for i := range min(len(c.Samples), len(base.Samples)) {
-		if b := of(base.Samples[i]); b > 0 {
-			ratios = append(ratios, of(c.Samples[i])/b)
-		}
-	}
-	return median(ratios)
+	return of(c.Samples[i]) / of(base.Samples[i])
 }
 
 func (r *results) print(to io.Writer) {
@@ -160,8 +156,8 @@ func (r *results) printCells(to io.Writer) {
 			continue
 		}
 		m := c.Median
-		fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%s\t%.0f\t%.0f\t", c.Workload, c.Connections, c.Target, m.QPS, figure(c.QPSToDirect), m.P50, m.P99)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t\n", figure(m.User), figure(m.System), figure(m.CPU), figure(c.CPUToHAProxy), c.spreadText(), m.Backend)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%s\t%.0f\t%.0f\t", c.Workload, c.Connections, c.Target, m.QPS, figure(m.QPSToDirect), m.P50, m.P99)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t\n", figure(m.User), figure(m.System), figure(m.CPU), figure(m.CPUToHAProxy), c.spreadText(), m.Backend)
 	}
 	_ = w.Flush()
 	fmt.Fprintln(to)
