@@ -1,6 +1,7 @@
 package fakebackend
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -20,8 +21,13 @@ type ReplicaStatus struct {
 
 func (r *ReplicaStatus) readOnly() bool { return r != nil && !r.Writable }
 
-// serverUUID is the one source of all GTIDs.
+// serverUUID is the source of all GTIDs: the UUID of the server with id 1.
 const serverUUID = "11111111-2222-3333-4444-555555555555"
+
+// uuid differs between servers as their ids do, up to 100 of them.
+func (s *Server) uuid() string {
+	return fmt.Sprintf("%s%02d", serverUUID[:len(serverUUID)-2], (54+s.opt.ServerID)%100)
+}
 
 // gtid names the n-th commit.
 func (s *Server) gtid(n uint64) string {
@@ -94,7 +100,7 @@ func (s *Server) variable(name string) (string, bool) {
 	case "server_id":
 		return strconv.FormatUint(uint64(s.opt.ServerID), 10), true
 	case "server_uuid":
-		return serverUUID[:len(serverUUID)-2] + strconv.FormatUint(uint64(10+s.opt.ServerID%90), 10), true
+		return s.uuid(), true
 	case "gtid_executed", "gtid_current_pos", "gtid_slave_pos", "gtid_binlog_pos":
 		return s.executed(), true
 	case "port":
@@ -131,8 +137,10 @@ func (c *session) showReplica(what string, binary bool) {
 		source, replica = "Master", "Slave"
 	}
 	var host, port string
+	of := &Server{opt: Options{ServerID: 1}}
 	if s.opt.Source != nil {
-		host, port = splitHostPort(s.opt.Source.Addr())
+		of = s.opt.Source
+		host, port = splitHostPort(of.Addr())
 	}
 	var names []string
 	var row []value
@@ -161,13 +169,13 @@ func (c *session) showReplica(what string, binary bool) {
 	add("Last_IO_Error", "")
 	add("Last_SQL_Errno", "0")
 	add("Last_SQL_Error", "")
-	add(source+"_Server_Id", "1")
+	add(source+"_Server_Id", strconv.FormatUint(uint64(of.opt.ServerID), 10))
 	add("SQL_Delay", "0")
 	if s.opt.Flavour == MariaDB {
 		add("Using_Gtid", "Slave_Pos")
 		add("Gtid_IO_Pos", s.executed())
 	} else {
-		add(source+"_UUID", serverUUID)
+		add(source+"_UUID", of.uuid())
 		add("Retrieved_Gtid_Set", s.executed())
 		add("Executed_Gtid_Set", s.executed())
 		add("Auto_Position", "1")
