@@ -61,7 +61,10 @@ func ParseOK(payload []byte, caps Capability) (OK, error) {
 // a length before it nevertheless. Both are read, servers of other makes may
 // follow the letter.
 func (d *decoder) untrackedInfo() []byte {
-	if b, n := ReadLenencBytes(d.rest); n > 0 && n == len(d.rest) {
+	if len(d.rest) == 0 {
+		return nil
+	}
+	if b, n := ReadLenencBytes(d.rest); n == len(d.rest) {
 		return b
 	}
 	return d.take("info", len(d.rest))

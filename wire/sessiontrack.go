@@ -57,7 +57,7 @@ func (c *Changes) Next() bool {
 	switch typ {
 	case ChangeSystemVariable:
 		return c.variable(data)
-	case ChangeSchema, ChangeState, ChangeTrxCharacterist, ChangeTrxState:
+	case ChangeSchema, ChangeTrxCharacterist, ChangeTrxState:
 		return c.value(typ, data)
 	case ChangeGTIDs:
 		// One byte says how the GTIDs are encoded; 0, text, is the only
@@ -68,6 +68,8 @@ func (c *Changes) Next() bool {
 		}
 		return c.value(typ, data[1:])
 	}
+	// ChangeState is a single character, without a length of its own in spite
+	// of the protocol doc.
 	c.change = Change{Type: typ, Value: data}
 	return true
 }
