@@ -49,7 +49,8 @@ type Conn struct {
 	buf    []byte
 	r, w   int // buf[r:w] is unread; 0 <= r <= w <= len(buf)
 
-	out []byte // packets written, not yet flushed
+	out       []byte          // packets written, not yet flushed
+	outPooled *[ReadSize]byte // what out was made of, nil when empty
 
 	// Seq is the sequence id the next packet sent or received carries.
 	// ReadPacket checks and advances it, WritePacket advances it; relaying
@@ -78,7 +79,7 @@ func (c *Conn) NetConn() net.Conn { return c.nc }
 func (c *Conn) Close() error {
 	c.w, c.r = 0, 0
 	c.releaseBuffer()
-	c.out = nil
+	c.releaseOut()
 	return c.nc.Close()
 }
 
@@ -156,6 +157,9 @@ func (c *Conn) receive(fd uintptr) (done bool) {
 func (c *Conn) makeRoom() {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
+		if c.pooled == nil {
+			c.buf = nil // grown for a large packet, which is through
+		}
 	}
 	switch {
 	case c.buf == nil:
@@ -198,7 +202,7 @@ func (c *Conn) Unread(p []byte) {
 func (c *Conn) Write(p []byte) (int, error) {
 	if len(c.out) > 0 {
 		if len(c.out)+len(p) <= ReadSize {
-			c.out = append(c.out, p...)
+			c.Queue(p)
 			return len(p), c.Flush()
 		}
 		if err := c.Flush(); err != nil {
@@ -210,30 +214,41 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Queue appends raw bytes (whole packets with their headers, or pieces of
 // them) to what the next Flush sends. It does not keep p.
-func (c *Conn) Queue(p []byte) { c.out = append(c.out, p...) }
+func (c *Conn) Queue(p []byte) { c.out = append(c.outBuffer(), p...) }
+
+// outBuffer returns out, with a buffer borrowed for it if it is empty.
+func (c *Conn) outBuffer() []byte {
+	if c.out == nil {
+		c.outPooled = buffers.Get().(*[ReadSize]byte)
+		c.out = c.outPooled[:0]
+	}
+	return c.out
+}
 
 // Queued returns the number of bytes waiting for Flush.
 func (c *Conn) Queued() int { return len(c.out) }
 
 // Flush sends what WritePacket and Queue have put together, in one write.
-// A large buffer is not kept for the next time.
 func (c *Conn) Flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
 	_, err := c.nc.Write(c.out)
-	if cap(c.out) > 4<<10 {
-		c.out = nil
-	} else {
-		c.out = c.out[:0]
-	}
+	c.releaseOut()
 	return err
+}
+
+func (c *Conn) releaseOut() {
+	if c.outPooled != nil {
+		buffers.Put(c.outPooled)
+	}
+	c.out, c.outPooled = nil, nil
 }
 
 // WritePacket queues one payload as a packet, split at MaxPayload, and
 // advances Seq. Nothing is sent before Flush.
 func (c *Conn) WritePacket(payload []byte) {
-	c.out, c.Seq = AppendPacket(c.out, c.Seq, payload)
+	c.out, c.Seq = AppendPacket(c.outBuffer(), c.Seq, payload)
 }
 
 // AppendPacket appends payload framed as one or more packets, the first with
@@ -275,14 +290,11 @@ func (c *Conn) ReadPacket(limit int) ([]byte, error) {
 	return c.readLong(limit)
 }
 
-// readLong joins a payload of several packets in a buffer of its own.
+// readLong joins a payload of several packets in a buffer of its own. The
+// first header, of a full packet, has been read and still is in the buffer.
 func (c *Conn) readLong(limit int) ([]byte, error) {
 	var joined []byte
-	for {
-		n, err := c.readHeader(len(joined), limit)
-		if err != nil {
-			return nil, err
-		}
+	for n := MaxPayload; ; {
 		c.Discard(HeaderSize)
 		for left := n; left > 0; {
 			if len(c.Buffered()) == 0 {
@@ -298,6 +310,10 @@ func (c *Conn) readLong(limit int) ([]byte, error) {
 		}
 		if n < MaxPayload {
 			return joined, nil
+		}
+		var err error
+		if n, err = c.readHeader(len(joined), limit); err != nil {
+			return nil, unexpected(err)
 		}
 	}
 }

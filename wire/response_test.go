@@ -176,7 +176,7 @@ func TestSequenceIdsWrapInLongResponses(t *testing.T) {
 }
 
 // The set of OUT parameters of a CALL ends without MoreResultsExist on MySQL
-// 9.7 when the client knows no DEPRECATE_EOF; golden_test.go has the bytes.
+// 9.7 when the client knows no DEPRECATE_EOF; response_golden_test.go has the bytes.
 func TestTheOKBehindOUTParametersBelongsToTheResponse(t *testing.T) {
 	for _, set := range readCaptures(t, "mysql.txt") {
 		if set.name != "execute of a call with OUT parameters" {
