@@ -18,6 +18,7 @@ const (
 type Config struct {
 	Listen, Console, HTTP string // addresses
 	Backends              []Backend
+	Consistency           string // of all users; "" is the program's default
 	// Settings are further lines of TOML by the name of their table, such as
 	// "maintenance": `hold = "1s"`. Under "" they stand before all tables.
 	Settings map[string]string
@@ -28,18 +29,19 @@ type Backend struct {
 	Address string
 	Role    string // rw or ro
 	Weight  int
+	MaxLag  string // "" is the program's default
 }
 
 // Backends are the servers of a cluster: the primary with weight 0, the replicas
 // with the weights given, 1 where there are not enough of them.
 func Backends(c *localserver.Cluster, weights ...int) []Backend {
-	backends := []Backend{{c.Primary.Addr(), "rw", 0}}
+	backends := []Backend{{Address: c.Primary.Addr(), Role: "rw"}}
 	for i, r := range c.Replicas {
 		weight := 1
 		if i < len(weights) {
 			weight = weights[i]
 		}
-		backends = append(backends, Backend{r.Addr(), "ro", weight})
+		backends = append(backends, Backend{Address: r.Addr(), Role: "ro", Weight: weight})
 	}
 	return backends
 }
@@ -78,12 +80,18 @@ func (c Config) TOML() string {
 		line("\n[[users]]")
 		line("name = %q", u[0])
 		line("password = %q", u[1])
+		if c.Consistency != "" {
+			line("consistency = %q", c.Consistency)
+		}
 	}
 	for _, s := range c.Backends {
 		line("\n[[backends]]")
 		line("address = %q", s.Address)
 		line("role = %q", s.Role)
 		line("weight = %d", s.Weight)
+		if s.MaxLag != "" {
+			line("max_lag = %q", s.MaxLag)
+		}
 	}
 	line("")
 	table("monitor")

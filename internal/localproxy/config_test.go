@@ -10,7 +10,7 @@ import (
 func TestTOML(t *testing.T) {
 	cfg := Config{
 		Listen: "127.0.0.1:1", Console: "127.0.0.1:2", HTTP: "127.0.0.1:3",
-		Backends: []Backend{{"127.0.0.1:4", "rw", 0}, {"127.0.0.1:5", "ro", 5}},
+		Backends: []Backend{{Address: "127.0.0.1:4", Role: "rw"}, {Address: "127.0.0.1:5", Role: "ro", Weight: 5, MaxLag: "3s"}},
 		Settings: map[string]string{
 			"":            `instance = "test"`,
 			"proxy":       "max_connections = 7",

@@ -228,18 +228,29 @@ func (p *Proxy) LogTail(lines int) string {
 }
 
 // RSS is the resident memory of the process in bytes.
-func (p *Proxy) RSS() (int64, error) {
+func (p *Proxy) RSS() (int64, error) { return p.memory("VmRSS:") }
+
+// PeakRSS is the highest RSS since the start or the last ResetPeakRSS.
+func (p *Proxy) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
+
+// ResetPeakRSS makes PeakRSS begin anew (proc_pid_clear_refs(5)).
+func (p *Proxy) ResetPeakRSS() error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0)
+}
+
+// memory is a line of /proc/PID/status in bytes.
+func (p *Proxy) memory(field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS in the status of process %d", p.PID())
+	return 0, fmt.Errorf("no %s in the status of process %d", field, p.PID())
 }
 
 // CPU is the processor time the process has used, user and system together.

@@ -84,6 +84,15 @@ func (s *Server) StopSQLThread(ctx context.Context) error {
 	return s.Exec(ctx, s.replicationCommand("STOP")+" SQL_THREAD")
 }
 
+// StartIOThread receives from the primary, also when nothing is applied.
+func (s *Server) StartIOThread(ctx context.Context) error {
+	return s.Exec(ctx, s.replicationCommand("START")+" IO_THREAD")
+}
+
+// SkipReplicationStart is the option for Start that keeps a replica from
+// replicating.
+func (s *Server) SkipReplicationStart() string { return skipReplicationStart(s.opts.Flavour) }
+
 // StartSQLThread applies again.
 func (s *Server) StartSQLThread(ctx context.Context) error {
 	return s.Exec(ctx, s.replicationCommand("START")+" SQL_THREAD")
