@@ -25,6 +25,8 @@ const (
 	mutates
 	// secret: the arguments hold a password and are masked in the audit log.
 	secret
+	// yields: what clients send on their own is tried first.
+	yields
 )
 
 // request is one statement on its way through a command.

@@ -38,7 +38,7 @@ func commands() []command {
 
 		{"SHOW FULL PROCESSLIST", "", rows, list(processlist)},
 		{"KILL CONNECTION $id", "", mutates, (*request).kill},
-		{"SET $state $backend_id", "", 0, (*request).setOther},
+		{"SET $state $backend_id", "", yields, (*request).setOther},
 	}
 }
 

@@ -279,6 +279,35 @@ func TestABugEndsOneConnectionOnly(t *testing.T) {
 	}
 }
 
+// TestPasswordsAreNeitherLoggedNorShown looks for canaries in everything that
+// comes out: the passwords of the console, of a refused login and of a command.
+func TestPasswordsAreNeitherLoggedNorShown(t *testing.T) {
+	const canary = "c4n4ry"
+	r := newRig(t)
+	r.console.SetCredentials(Credentials{testUser, canary + "1"})
+	r.login(testUser, canary+"2")
+	conn := r.open(t, func(cfg *mysql.Config) { cfg.Passwd = canary + "1" })
+	var out strings.Builder
+	out.WriteString(run(conn, "add pwd app:"+canary+"3"))
+	out.WriteString(run(conn, "add enpwd "+canary+"3"))
+	out.WriteString(run(conn, "add pwd app "+canary+"3 "))
+	for _, rule := range r.console.grammar {
+		out.WriteString(run(conn, strings.ReplaceAll(rule.pattern, "$", "1")))
+	}
+	for _, statement := range []string{"show variables", "show status", "select user()"} {
+		out.WriteString(run(conn, statement))
+	}
+	for _, e := range r.logs.All() {
+		fmt.Fprintln(&out, e.Message, e.ContextMap())
+	}
+	if strings.Contains(out.String(), canary) {
+		t.Errorf("a password came out:\n%s", out.String())
+	}
+	if r.logs.FilterMessage("console login refused").Len() != 1 || r.logs.FilterMessage("console command").Len() < 10 {
+		t.Errorf("the log does not hold what was done:\n%s", out.String())
+	}
+}
+
 // TestHelpBeginsWithAtlas keeps the order: scripts read help by row.
 func TestHelpBeginsWithAtlas(t *testing.T) {
 	want, err := os.ReadFile("testdata/atlas_help.txt")

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/telamondb/telamon/wire"
 )
 
 func TestScanCutsWordsAtBlanksQuotesAndPunctuation(t *testing.T) {
@@ -258,4 +261,59 @@ func FuzzExecute(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzCommand asserts that whatever a client that has logged in sends is
+// answered, or is a command that has no answer, and ends nothing but its own
+// connection.
+func FuzzCommand(f *testing.F) {
+	for c := range 0x20 {
+		f.Add(append([]byte{byte(c)}, "select version; kill 1"...))
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if len(packet) == 0 || wire.Command(packet[0]) == wire.ComQuit {
+			return
+		}
+		sent := &sink{}
+		s := fuzzSession()
+		s.conn = wire.NewConn(sent)
+		s.conn.Seq = 1
+		if err := s.command(wire.Command(packet[0]), packet[1:]); err != nil {
+			t.Fatal(err)
+		}
+		silent := wire.Command(packet[0]) == wire.ComStmtClose || wire.Command(packet[0]) == wire.ComStmtSendLongData
+		if (sent.n == 0) != silent {
+			t.Fatalf("%q was answered with %d bytes", packet, sent.n)
+		}
+	})
+}
+
+// sink is a connection that takes everything.
+type sink struct {
+	net.Conn
+	n int
+}
+
+func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
+
+// TestLargeStatementsTakeLinearTime feeds packets as large as people never
+// send; the limit is far above what they take and far below quadratic.
+func TestLargeStatementsTakeLinearTime(t *testing.T) {
+	for _, piece := range []string{
+		"(", "'", "/*", "/**/", "--", "a ", "a,", ";", "1;", "''", "select 1;", "kill 1;", "@@version,", "a=1 and ",
+		"select * from help;",
+	} {
+		for _, start := range []string{"", "select ", "set names ", "select * from backends where ", "explain route ", "add pwd "} {
+			src := start + strings.Repeat(piece, maxStatement/8/len(piece))
+			s := fuzzSession()
+			s.conn = wire.NewConn(&sink{})
+			begin := time.Now()
+			if err := s.query(src); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("%s%s...: %v", start, piece, took)
+			}
+		}
+	}
 }

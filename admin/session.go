@@ -82,11 +82,7 @@ func (s *session) handshake() bool {
 		return false
 	}
 	s.user, s.caps = login.User, login.Capabilities&capabilities
-	ok, err := s.authenticate(&login, salt)
-	if err != nil {
-		return false
-	}
-	if !ok {
+	if ok, err := s.authenticate(&login, salt); !ok || err != nil {
 		return false
 	}
 	return s.writeOK() == nil
@@ -229,40 +225,38 @@ func (s *session) query(src string) error {
 	return s.conn.Flush()
 }
 
-// execute runs one statement: a command of the grammar, or what clients send
-// on their own.
-func (s *session) execute(tokens []token) (t *table, err error) {
+// execute counts and runs one statement.
+func (s *session) execute(tokens []token) (*table, error) {
 	s.console.stats.commands.Add(1)
-	defer func() {
-		if err != nil {
-			s.console.stats.commandErrors.Add(1)
-		}
-	}()
+	t, err := s.dispatch(tokens)
+	if err != nil {
+		s.console.stats.commandErrors.Add(1)
+		return nil, err
+	}
+	return t, nil
+}
+
+// dispatch runs a command of the grammar, or answers what clients send on
+// their own.
+func (s *session) dispatch(tokens []token) (*table, error) {
 	found, err := s.console.grammar.parse(tokens)
 	r := &request{session: s, cmd: found.cmd, args: found.args}
-	if errors.Is(err, errUnknownCommand) || err == nil && found.cmd.help == "" && found.cmd.flags == 0 {
-		// A last resort of the grammar gives way to what clients mean.
-		t, known, clientErr := r.clientStatement(tokens)
-		if known {
-			return t, clientErr
+	if errors.Is(err, errUnknownCommand) || err == nil && r.cmd.flags&yields != 0 {
+		if t, known, err := r.clientStatement(tokens); known {
+			return t, err
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	t, err = r.cmd.run(r)
+	t, err := r.cmd.run(r)
 	if r.cmd.flags&mutates != 0 {
 		r.audit(err)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && r.cmd.flags&rows != 0 {
+		err = found.filter.apply(t)
 	}
-	if r.cmd.flags&rows != 0 {
-		if err := found.filter.apply(t); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
+	return t, err
 }
 
 // audit writes who did what, from where and with which outcome.
