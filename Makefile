@@ -49,7 +49,7 @@ soak: deps ## the whole suite in its long form
 	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -timeout 4h -count 1 ./integration/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: bench
-bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmark.md
+bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmarks.md
 	$(GO) run ./integration/bench -telamon bin/telamon $(BENCHFLAGS)
 
 .PHONY: fuzz
