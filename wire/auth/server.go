@@ -129,10 +129,10 @@ func (x *ServerExchange) Start(plugin string, response []byte) Step {
 func (x *ServerExchange) StartAgain(plugin string, response []byte) Step {
 	x.begin(plugin)
 	switch {
-	case !x.CanSwitch:
-		return x.check(response)
 	case !x.Account.Supports(x.plugin):
 		return x.switchTo(x.preferred())
+	case !x.CanSwitch:
+		return x.check(response)
 	}
 	return x.switchTo(x.plugin)
 }
