@@ -161,9 +161,9 @@ func acceptLoop(ctx context.Context, l net.Listener, handle func(net.Conn)) erro
 // small packet always fits into the buffer of a new socket.
 func refuse(nc net.Conn, e *wire.Err) {
 	defer nc.Close()
-	nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 	packet, _ := wire.AppendPacket(nil, 0, e.Append(nil))
-	nc.Write(packet) // the client may be gone already
+	_, _ = nc.Write(packet) // the client may be gone already
 }
 
 // serve is one connection from accept to close.

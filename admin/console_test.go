@@ -325,11 +325,11 @@ func TestADisappearedBackendIsAnsweredLikeOneThatNeverWas(t *testing.T) {
 	for name, act := range map[string]func() (*table, error){
 		"set offline": r.setOffline, "alter weight": r.alterWeight,
 	} {
-		if _, err := act(); err != error(errNoBackend) {
+		if _, err := act(); !errors.Is(err, errNoBackend) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := r.removeBackend(); err != error(errNoBackendRemove) {
+	if _, err := r.removeBackend(); !errors.Is(err, errNoBackendRemove) {
 		t.Errorf("remove: %v", err)
 	}
 }

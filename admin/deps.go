@@ -119,6 +119,9 @@ type RouteExplanation struct {
 	Detail string // the reason in a sentence
 	Pins   string // what the statement would tie the session to; empty = nothing
 	Server string // the backend that would be chosen now; empty = none
+	// Constraints are what hints and rules ask of the server:
+	// "tag=report max_lag=200ms"; empty = nothing.
+	Constraints string
 }
 
 // RouteCount is how many statements went somewhere for one reason.

@@ -189,7 +189,7 @@ func (h *HTTP) notReady() string {
 func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	w.Write([]byte(text + "\n")) // the client may be gone
+	_, _ = w.Write([]byte(text + "\n")) // the client may be gone
 }
 
 // Serve answers requests on l until ctx ends, lets those under way finish

@@ -97,7 +97,7 @@ func (h *HTTP) statusPage(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(out.Bytes()) // the client may be gone
+	_, _ = w.Write(out.Bytes()) // the client may be gone
 }
 
 func stylesheet(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func (h *HTTP) apiTable(of func(*Deps) *table) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(append(out, '\n')) // the client may be gone
+		_, _ = w.Write(append(out, '\n')) // the client may be gone
 	})
 }
 

@@ -52,12 +52,16 @@ type session struct {
 	caps    wire.Capability
 }
 
+// limit bounds what is read and written from here on. A connection that takes
+// no deadline is closed, which the next call finds out.
+func (s *session) limit(d time.Duration) { _ = s.conn.SetDeadline(time.Now().Add(d)) }
+
 func (s *session) deps() *Deps { return &s.console.deps }
 
 // handshake greets and authenticates. When it returns false the connection
 // has been answered as far as possible and is to be closed.
 func (s *session) handshake() bool {
-	s.conn.SetDeadline(time.Now().Add(loginTimeout))
+	s.limit(loginTimeout)
 	salt := auth.NewSalt()
 	greeting := wire.HandshakeV10{
 		ServerVersion: serverVersion,
@@ -78,7 +82,7 @@ func (s *session) handshake() bool {
 	}
 	var login wire.HandshakeResponse
 	if err := login.Parse(packet); err != nil {
-		s.writeErr(wire.NewErr(wire.CodeHandshake, "Bad handshake"))
+		s.lastErr(wire.NewErr(wire.CodeHandshake, "Bad handshake"))
 		return false
 	}
 	s.user, s.caps = login.User, login.Capabilities&capabilities
@@ -133,7 +137,7 @@ func (s *session) deny(user string, passwordUsed bool) {
 	if passwordUsed {
 		used = "YES"
 	}
-	s.writeErr(wire.NewErr(wire.CodeAccessDenied, "Access denied for user '%s'@'%s' (using password: %s)",
+	s.lastErr(wire.NewErr(wire.CodeAccessDenied, "Access denied for user '%s'@'%s' (using password: %s)",
 		shorten(user, 80), s.host, used))
 }
 
@@ -142,15 +146,15 @@ func (s *session) run() {
 	for {
 		s.conn.Idle()
 		s.conn.Seq = 0
-		s.conn.SetDeadline(time.Now().Add(idleTimeout))
+		s.limit(idleTimeout)
 		packet, err := s.conn.ReadPacket(maxStatement)
 		if err != nil {
 			s.answerReadError(err)
 			return
 		}
-		s.conn.SetDeadline(time.Now().Add(writeTimeout))
+		s.limit(writeTimeout)
 		if len(packet) == 0 {
-			s.writeErr(wire.NewErr(wire.CodeMalformedPacket, "Malformed communication packet"))
+			s.lastErr(wire.NewErr(wire.CodeMalformedPacket, "Malformed communication packet"))
 			return
 		}
 		if wire.Command(packet[0]) == wire.ComQuit || s.command(wire.Command(packet[0]), packet[1:]) != nil {
@@ -164,9 +168,9 @@ func (s *session) answerReadError(err error) {
 	s.conn.Seq = 1
 	switch {
 	case errors.Is(err, wire.ErrPacketTooLarge):
-		s.writeErr(wire.NewErr(wire.CodePacketTooLarge, "Got a packet bigger than 'max_allowed_packet' bytes"))
+		s.lastErr(wire.NewErr(wire.CodePacketTooLarge, "Got a packet bigger than 'max_allowed_packet' bytes"))
 	case errors.Is(err, wire.ErrSequence):
-		s.writeErr(wire.NewErr(wire.CodeNetPacketsOutOfOrder, "Got packets out of order"))
+		s.lastErr(wire.NewErr(wire.CodeNetPacketsOutOfOrder, "Got packets out of order"))
 	}
 }
 
@@ -295,7 +299,7 @@ func (s *session) recover() {
 	}
 	s.console.stats.panics.Add(1)
 	s.console.log.Error("console connection ended by a bug", zap.Any("panic", bug), zap.Stack("stack"))
-	s.writeErr(wire.NewErr(wire.CodeUnknown, "internal error; see the log of telamon"))
+	s.lastErr(wire.NewErr(wire.CodeUnknown, "internal error; see the log of telamon"))
 }
 
 // queueResult queues a table, or OK when there is none.
@@ -336,3 +340,6 @@ func (s *session) writeOK() error {
 }
 
 func (s *session) writeErr(e *wire.Err) error { return s.write(e.Append(nil)) }
+
+// lastErr sends an error to a connection that is closed next, come what may.
+func (s *session) lastErr(e *wire.Err) { _ = s.writeErr(e) }

@@ -110,8 +110,8 @@ func (r *request) explainRoute() (*table, error) {
 	}
 	x := r.deps().Routes.ExplainRoute([]byte(r.args[0]))
 	t := newTable(column{"kind", text}, column{"target", text}, column{"reason", text},
-		column{"explanation", text}, column{"pins", text}, column{"server", text})
-	t.add(str(x.Kind), str(x.Target), str(x.Reason), str(x.Detail), str(x.Pins), strOrNull(x.Server))
+		column{"explanation", text}, column{"pins", text}, column{"server", text}, column{"constraints", text})
+	t.add(str(x.Kind), str(x.Target), str(x.Reason), str(x.Detail), str(x.Pins), strOrNull(x.Server), str(x.Constraints))
 	return t, nil
 }
 
