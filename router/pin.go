@@ -2,7 +2,8 @@ package router
 
 import "strings"
 
-// PinSet is a set of reasons to keep a session's connection to the primary.
+// PinSet is a set of kinds of state for whose sake a session keeps its
+// connection to the primary.
 type PinSet uint32
 
 // The pins. State of these kinds lives in one server connection and cannot be
@@ -51,7 +52,10 @@ const (
 )
 
 // forcing are the pins under which every statement needs the pinned connection.
-const forcing = PinTemporaryTables | PinTableLocks | PinBackupLock | PinLongData |
+// User locks are among them: what is read between GET_LOCK and RELEASE_LOCK has
+// to be what the previous holder of the lock wrote, and he may not have written
+// it through this proxy.
+const forcing = PinTemporaryTables | PinUserLocks | PinTableLocks | PinBackupLock | PinLongData |
 	PinNextTransaction | PinRole | PinOpaque
 
 var pinNames = [numPins]string{

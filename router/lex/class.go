@@ -6,40 +6,40 @@ type Class uint8
 // The classes. Unknown is the zero value: a statement whose verb the scanner
 // does not know may do anything.
 const (
-	Unknown    Class = iota
-	Empty            // nothing but blanks and comments
-	Select           // SELECT, VALUES, TABLE t, WITH ... SELECT, with or without parentheses
-	Show             // see Facts.Show for what
-	Describe         // DESCRIBE t
-	Explain          // EXPLAIN of a statement, MariaDB's ANALYZE of one; see Facts.Inner
-	Help             // HELP 'topic'
-	Use              // see Facts.Schema
-	Set              // SET of variables, NAMES, TRANSACTION, ROLE, PASSWORD, STATEMENT
-	Begin            // BEGIN, START TRANSACTION
-	Commit           // COMMIT
-	Rollback         // ROLLBACK, not TO SAVEPOINT
-	Savepoint        // SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT
-	Insert           // INSERT
-	Replace          // REPLACE
-	Update           // UPDATE
-	Delete           // DELETE
-	Load             // LOAD DATA, LOAD XML, LOAD INDEX, IMPORT TABLE
-	DDL              // CREATE, ALTER, DROP, RENAME, TRUNCATE
-	Account          // GRANT, REVOKE, CREATE USER, SET PASSWORD, ...
-	Call             // CALL
-	Do               // DO
-	Handler          // HANDLER ... OPEN, READ, CLOSE
-	Lock             // LOCK TABLES, LOCK INSTANCE, BACKUP STAGE, BACKUP LOCK, FLUSH TABLES ... WITH READ LOCK
-	Unlock           // UNLOCK TABLES, UNLOCK INSTANCE, BACKUP UNLOCK, BACKUP STAGE END
-	Prepare          // PREPARE
-	Execute          // EXECUTE, EXECUTE IMMEDIATE
-	Deallocate       // DEALLOCATE PREPARE, DROP PREPARE
-	Kill             // KILL; see Facts.KillID
-	XA               // XA ...
-	Diagnostics      // GET DIAGNOSTICS
-	Signal           // SIGNAL, RESIGNAL
-	Block            // BEGIN NOT ATOMIC and other compound statements outside of a stored program
-	Admin            // FLUSH, RESET, ANALYZE TABLE, OPTIMIZE, PURGE, START REPLICA, SHUTDOWN, ...
+	Unknown     Class = iota
+	Empty             // nothing but blanks and comments
+	Select            // SELECT, VALUES, TABLE t, WITH ... SELECT, with or without parentheses
+	Show              // see Facts.Show for what
+	Describe          // DESCRIBE t
+	Explain           // EXPLAIN of a statement, MariaDB's ANALYZE of one; see Facts.Inner
+	Help              // HELP 'topic'
+	Use               // see Facts.Schema
+	Set               // SET of variables, NAMES, TRANSACTION, ROLE, PASSWORD, STATEMENT
+	Begin             // BEGIN, START TRANSACTION
+	Commit            // COMMIT
+	Rollback          // ROLLBACK, not TO SAVEPOINT
+	Savepoint         // SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT
+	Insert            // INSERT
+	Replace           // REPLACE
+	Update            // UPDATE
+	Delete            // DELETE
+	Load              // LOAD DATA, LOAD XML, LOAD INDEX, IMPORT TABLE
+	DDL               // CREATE, ALTER, DROP, RENAME, TRUNCATE
+	Account           // GRANT, REVOKE, CREATE USER, SET PASSWORD, ...
+	Call              // CALL
+	Do                // DO
+	Handler           // HANDLER ... OPEN, READ, CLOSE
+	Lock              // LOCK TABLES, LOCK INSTANCE, BACKUP STAGE, BACKUP LOCK, FLUSH TABLES ... WITH READ LOCK
+	Unlock            // UNLOCK TABLES, UNLOCK INSTANCE, BACKUP UNLOCK, BACKUP STAGE END
+	Prepare           // PREPARE
+	Execute           // EXECUTE, EXECUTE IMMEDIATE
+	Deallocate        // DEALLOCATE PREPARE, DROP PREPARE
+	Kill              // KILL; see Facts.KillID
+	XA                // XA ...
+	Diagnostics       // GET DIAGNOSTICS
+	Signal            // SIGNAL, RESIGNAL
+	Block             // BEGIN NOT ATOMIC and other compound statements outside of a stored program
+	Admin             // FLUSH, RESET, ANALYZE TABLE, OPTIMIZE, PURGE, START REPLICA, SHUTDOWN, ...
 
 	// NumClasses is the number of classes.
 	NumClasses

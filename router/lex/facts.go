@@ -112,8 +112,6 @@ const (
 	// FlagProgram: CREATE PROCEDURE, FUNCTION, TRIGGER, EVENT or PACKAGE with
 	// a body that is stored, not run.
 	FlagProgram
-
-	numFlags = iota
 )
 
 // Has reports whether any of the flags in mask is set.
@@ -130,8 +128,9 @@ const maxTempNames = 4
 // its buffer does. A Facts is owned by one goroutine; the statement must not
 // change while it is in use.
 type Facts struct {
-	// Stmt is the statement scanned.
+	// Stmt is the statement scanned, Mode how.
 	Stmt []byte
+	Mode Mode
 	// Flags of all statements of the packet.
 	Flags Flags
 	// Classes of all statements of the packet, those behind EXPLAIN ANALYZE
