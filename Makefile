@@ -13,7 +13,7 @@ BENCHFLAGS ?=
 
 .PHONY: build
 build: ## the program, bin/telamon
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/telamon ./cmd/telamon
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/telamon ./cmd/telamon
 
 .PHONY: demo
 demo: build ## a primary, two replicas and the proxy on this machine; ONCE=1 ends after the table

@@ -127,7 +127,7 @@ func (s *Suite) Program(t testing.TB, race bool) string {
 		s.dir = dir
 	}
 	program := filepath.Join(s.dir, fmt.Sprintf("telamon-race-%v", race))
-	args := []string{"build", "-o", program}
+	args := []string{"build", "-buildvcs=false", "-o", program}
 	if race {
 		args = append(args, "-race")
 	}
