@@ -72,8 +72,7 @@ func (s *session) handshake() bool {
 		Status:        wire.Autocommit,
 		AuthPlugin:    defaultPlugin,
 	}
-	s.conn.WritePacket(greeting.Append(nil))
-	if s.conn.Flush() != nil {
+	if s.write(greeting.Append(nil)) != nil {
 		return false
 	}
 	packet, err := s.conn.ReadPacket(maxLogin)
@@ -86,15 +85,12 @@ func (s *session) handshake() bool {
 		return false
 	}
 	s.user, s.caps = login.User, login.Capabilities&capabilities
-	if ok, err := s.authenticate(&login, salt); !ok || err != nil {
-		return false
-	}
-	return s.writeOK() == nil
+	return s.authenticate(&login, salt) && s.writeOK() == nil
 }
 
-// authenticate lets the client prove that it knows the password. The error is
-// of the connection; a refused login has been answered and counted.
-func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSize]byte) (bool, error) {
+// authenticate lets the client prove that it knows the password. A refused
+// login has been answered and counted.
+func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSize]byte) bool {
 	x := auth.ServerExchange{
 		Account:       s.console.account.Load().find(login.User),
 		Salt:          salt,
@@ -103,24 +99,23 @@ func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSiz
 	}
 	step := x.Start(login.AuthPlugin, login.AuthResponse)
 	for step.Verdict == auth.Continue {
-		s.conn.WritePacket(step.Packet)
-		if err := s.conn.Flush(); err != nil {
-			return false, err
+		if s.write(step.Packet) != nil {
+			return false
 		}
 		packet, err := s.conn.ReadPacket(maxLogin)
 		if err != nil {
-			return false, err
+			return false
 		}
 		step = x.Next(packet)
 	}
-	if step.Verdict == auth.Accept {
-		if step.Packet != nil {
-			s.conn.WritePacket(step.Packet)
-		}
-		return true, nil
+	if step.Verdict != auth.Accept {
+		s.deny(login.User, x.PasswordUsed())
+		return false
 	}
-	s.deny(login.User, x.PasswordUsed())
-	return false, nil
+	if step.Packet != nil {
+		s.conn.WritePacket(step.Packet)
+	}
+	return true
 }
 
 // deny answers a refused login; the text is the same whatever was wrong.
