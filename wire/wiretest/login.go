@@ -141,6 +141,8 @@ type Credentials struct {
 	Plugin string
 	// TLS, if not nil, is used when the server offers it.
 	TLS *tls.Config
+	// ServerKey is the pinned key of auth.ClientExchange.
+	ServerKey *rsa.PublicKey
 }
 
 // Login is the client's side of a login on nc. A refusal is a *wire.Err.
@@ -153,7 +155,7 @@ func Login(nc net.Conn, c Credentials) (*Peer, error) {
 	if err := p.Greeting.Parse(b); err != nil {
 		return nil, err
 	}
-	x := auth.ClientExchange{Password: c.Password}
+	x := auth.ClientExchange{Password: c.Password, ServerKey: c.ServerKey}
 	p.Login = c.login(&p.Greeting)
 	p.Capabilities = p.Login.Capabilities
 	if c.TLS != nil && p.Greeting.Capabilities.Has(wire.SSL) {
