@@ -21,7 +21,7 @@ const (
 	CodeUnknownCharset        = 1115
 	CodeHostBlocked           = 1129
 	CodeHostNotPrivileged     = 1130
-	CodeTableaccessDenied     = 1142
+	CodeTableAccessDenied     = 1142
 	CodeNoSuchTable           = 1146
 	CodeAbortingConnection    = 1152
 	CodePacketTooLarge        = 1153 // Got a packet bigger than 'max_allowed_packet' bytes
@@ -79,7 +79,9 @@ func SQLState(code uint16) string {
 	return stateGeneral
 }
 
-// sqlStates lists the codes whose SQLSTATE is not HY000; it is not changed.
+// sqlStates lists the codes whose SQLSTATE is not HY000, as in MySQL 9.7.4's
+// performance_schema.events_errors_summary_global_by_error (those of MariaDB
+// alone from its errmsg-utf8.txt); it is not changed.
 var sqlStates = map[uint16]string{
 	CodeConCount:              "08004",
 	CodeBadHost:               "08S01",
@@ -94,7 +96,7 @@ var sqlStates = map[uint16]string{
 	CodeParse:                 "42000",
 	CodeEmptyQuery:            "42000",
 	CodeUnknownCharset:        "42000",
-	CodeTableaccessDenied:     "42000",
+	CodeTableAccessDenied:     "42000",
 	CodeNoSuchTable:           "42S02",
 	CodeAbortingConnection:    "08S01",
 	CodePacketTooLarge:        "08S01",
