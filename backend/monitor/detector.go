@@ -39,9 +39,9 @@ type Detector struct {
 	hanging      bool // the last failure was a timeout
 	lost         bool // unreachable, and not back for Rise answers yet
 
-	connecting int       // observations in a row with a replica's source gone
-	measured   time.Time // when a replica's lag was known last
-	catchUp    catchUp
+	cutOff   int       // observations in a row with a replica's source gone
+	measured time.Time // when a replica's lag was known last
+	catchUp  catchUp
 }
 
 // Configure sets what the next steps go by. maxLag is Spec.MaxLag.
@@ -232,21 +232,21 @@ func (d *Detector) replica(obs Observation, fresh bool, now time.Time) Verdict {
 // as long as it is found dead. Otherwise the death of the primary would take
 // out every replica as well.
 func (d *Detector) sourceGone(obs Observation) bool {
-	if !anyConnecting(obs.Channels) {
-		d.connecting = 0
+	if !anyCutOff(obs.Channels) {
+		d.cutOff = 0
 		return false
 	}
 	for i := range obs.Channels {
-		if ch := &obs.Channels[i]; !ch.SQL || !ch.running() && !ch.connecting() {
+		if ch := &obs.Channels[i]; !ch.SQL || !ch.running() && !ch.cutOff() {
 			return false
 		}
 	}
 	if obs.PrimaryLost {
-		d.connecting = 0
+		d.cutOff = 0
 		return true
 	}
-	d.connecting++
-	return d.connecting < max(d.cfg.Fall, 2)
+	d.cutOff++
+	return d.cutOff < max(d.cfg.Fall, 2)
 }
 
 // comeBack judges a replica that was out and is good again: the maintenance

@@ -19,7 +19,7 @@ import (
 //	steps [every=500ms]                         one observation per line
 //
 // An observation is a failure (refused, timeout, auth, ...) or "ok" with
-// [ro] [io=Yes] [sql=Yes] [lag=0|null] [recv=FILE:POS] [exec=FILE:POS] for a
+// [ro] [io=Yes] [sql=Yes] [lag=0|null] [ioerr=0] [recv=FILE:POS] [exec=FILE:POS] for a
 // single channel, [none] for no replication, [galera=STATE]; "primary-lost" may
 // be added to any, and "xN" repeats it. Lines whose verdict equals the one
 // before are shown once.
@@ -151,6 +151,9 @@ func (s *story) parse(words []string) (obs Observation, times int) {
 		case "lag":
 			n, err := strconv.Atoi(value)
 			ch.Lag, ch.LagKnown = time.Duration(n)*time.Second, err == nil
+		case "ioerr":
+			n, _ := strconv.Atoi(value)
+			ch.IOErrno = uint16(n)
 		case "recv":
 			ch.Received = s.pos(value)
 		case "exec":

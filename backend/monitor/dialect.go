@@ -96,6 +96,7 @@ func channelOf(r row) Channel {
 			Pos:  r.number("Exec_Source_Log_Pos", "Exec_Master_Log_Pos"),
 		},
 		LastError: r.named("Last_SQL_Error"),
+		IOErrno:   uint16(r.number("Last_IO_Errno")),
 	}
 	if ch.LastError == "" {
 		ch.LastError = r.named("Last_IO_Error")

@@ -204,12 +204,14 @@ func (w *worker) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	refusals := 0
+	var ended time.Time // of the last probe
 	for {
-		var earliest time.Time
+		// However often the worker is woken, it does not probe in a tight loop.
+		least := min(w.m.config.Load().Interval/wokenPauses, maxWokenPause)
 		if refusals > 0 {
-			earliest = time.Now().Add(minAuthPause)
+			least = minAuthPause
 		}
-		if !w.wait(ctx, timer, earliest) {
+		if !w.wait(ctx, timer, ended.Add(least)) {
 			return
 		}
 		cfg := *w.m.config.Load()
@@ -226,9 +228,17 @@ func (w *worker) run(ctx context.Context) {
 			refusals = 0
 		}
 		w.apply(det, obs, cfg)
+		ended = time.Now()
 		timer.Reset(pause(cfg, det, refusals))
 	}
 }
+
+// When reports keep coming, a server is probed up to wokenPauses times per
+// interval, but with pauses of at most maxWokenPause.
+const (
+	wokenPauses   = 10
+	maxWokenPause = 50 * time.Millisecond
+)
 
 // minAuthPause is the least time between two logins of a refused account, so
 // that neither reports nor the interval turn into a lock-out storm.
@@ -278,6 +288,7 @@ func pause(cfg Config, det *Detector, refusals int) time.Duration {
 
 // apply judges obs and publishes what follows.
 func (w *worker) apply(det *Detector, obs Observation, cfg Config) {
+	cutOff := false
 	w.m.store.Update(func(d *backend.Draft) {
 		st := d.State(w.server)
 		if st == nil || w.reset.Load() {
@@ -288,8 +299,9 @@ func (w *worker) apply(det *Detector, obs Observation, cfg Config) {
 		v, _ := det.Step(obs, d.Now())
 		record(st, obs)
 		v.publish(d, st, cfg)
+		cutOff = v.Health == backend.Up && anyCutOff(obs.Channels)
 	})
-	if obs.Failure == OK && anyConnecting(obs.Channels) {
+	if cutOff {
 		w.m.wakePrimary()
 	}
 }
@@ -308,8 +320,8 @@ func primaryLost(t *backend.Topology) bool {
 	return false
 }
 
-// wakePrimary has the rw servers probed: a replica has lost its source, which
-// may be dead.
+// wakePrimary has the rw servers probed: a serving replica has lost its
+// source, which may be dead.
 func (m *Monitor) wakePrimary() {
 	t := m.store.Load()
 	m.mu.Lock()

@@ -22,6 +22,7 @@ const connLife = 10 * time.Second
 type SQLProber struct {
 	server *backend.Server
 	dialer *dialer
+	life   time.Duration // connLife, except in tests
 
 	conn    driver.Conn
 	opened  time.Time
@@ -34,7 +35,7 @@ type account struct{ user, password string }
 
 // NewSQLProber returns a prober for server. It does not connect yet.
 func NewSQLProber(server *backend.Server) *SQLProber {
-	return &SQLProber{server: server, dialer: newDialer(server.Network, server.Address)}
+	return &SQLProber{server: server, dialer: newDialer(server.Network, server.Address), life: connLife}
 }
 
 // Close implements Prober.
@@ -50,7 +51,7 @@ func (p *SQLProber) Probe(ctx context.Context, cfg Config) Observation {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	now := time.Now()
-	if p.conn != nil && (now.Sub(p.opened) > connLife || p.account != (account{cfg.Username, cfg.Password})) {
+	if p.conn != nil && (now.Sub(p.opened) > p.life || p.account != (account{cfg.Username, cfg.Password})) {
 		p.Close()
 	}
 	if p.conn != nil {

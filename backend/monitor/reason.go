@@ -112,9 +112,9 @@ func lagOf(channels []Channel) (lag time.Duration, known bool) {
 	return lag, len(channels) > 0
 }
 
-func anyConnecting(channels []Channel) bool {
+func anyCutOff(channels []Channel) bool {
 	for i := range channels {
-		if channels[i].connecting() {
+		if channels[i].cutOff() {
 			return true
 		}
 	}
