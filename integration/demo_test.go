@@ -142,8 +142,8 @@ func TestTheDemoNamesAPortThatIsTaken(t *testing.T) {
 	cmd, tmp := demoCommand(t, "--console", taken.Addr().String())
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() == 0 {
-		t.Errorf("it ended with %v", err)
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("it ended with %v, want exit status 3", err)
 	}
 	for _, want := range []string{taken.Addr().String(), "--console"} {
 		if !strings.Contains(string(out), want) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,7 +35,11 @@ Ctrl-C, which stops everything and removes the data.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-			return demo.Run(ctx, opts)
+			err = demo.Run(ctx, opts)
+			if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
+				return &exitCode{exitListen, err}
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&opts.Once, "once", false, "end after the table")
