@@ -148,26 +148,28 @@ func (d *decoder) authResponse(caps Capability) []byte {
 // pluginName reads the name of the client's authentication plugin. Older
 // Connector/J writes the NUL of an empty database name without announcing
 // a database (vitessio/vitess#3818); it is told from an empty plugin name by
-// what follows not being the attributes.
+// what follows not being the rest of a login.
 func (d *decoder) pluginName(caps Capability, databaseRead bool) []byte {
 	if !caps.Has(PluginAuth) || d.err != nil {
 		return nil
 	}
-	if !databaseRead && len(d.rest) > 1 && d.rest[0] == 0 && !isAttributes(d.rest[1:], caps) {
+	if !databaseRead && len(d.rest) > 1 && d.rest[0] == 0 && !isBehindPlugin(d.rest[1:], caps) {
 		d.rest = d.rest[1:]
 	}
 	return d.lastString()
 }
 
-// isAttributes reports whether p looks like what follows a plugin name: the
+// isBehindPlugin reports whether p is what follows a plugin name: the
 // attributes, exactly as long as they say, and the zstd level.
-func isAttributes(p []byte, caps Capability) bool {
-	if !caps.Has(ConnectAttrs) {
-		return false
+func isBehindPlugin(p []byte, caps Capability) bool {
+	if caps.Has(ConnectAttrs) {
+		_, n := ReadLenencBytes(p)
+		if n == 0 {
+			return false
+		}
+		p = p[n:]
 	}
-	_, n := ReadLenencBytes(p)
-	after := len(p) - n
-	return n > 0 && (after == 0 || after == 1 && caps.Has(ZstdCompress))
+	return len(p) == 0 || len(p) == 1 && caps.Has(ZstdCompress)
 }
 
 // attributes reads the connection attributes, without looking into them, as

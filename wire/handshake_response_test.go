@@ -218,6 +218,7 @@ func TestLoginAsServersReadIt(t *testing.T) {
 		{name: "stray NUL before plugin name and attributes", caps: caps | wire.ConnectAttrs, tail: "\x00p\x00\x04\x01k\x01v", plugin: "p"},
 		{name: "empty plugin name before attributes", caps: caps | wire.ConnectAttrs, tail: "\x00\x04\x01k\x01v"},
 		{name: "empty plugin name before attributes and level", caps: caps | wire.ConnectAttrs | wire.ZstdCompress, tail: "\x00\x04\x01k\x01v\x03"},
+		{name: "empty plugin name before the level alone", caps: caps | wire.ZstdCompress, tail: "\x00\x03"},
 		{name: "empty plugin name before no attributes", caps: caps | wire.ConnectAttrs, tail: "\x00\x00"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

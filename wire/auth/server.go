@@ -81,25 +81,17 @@ const (
 	finished
 )
 
-// unknownAccount stands in for accounts that do not exist: no password is
-// right, and nobody knows it.
-var unknownAccount Verifier = newDecoy()
+// decoy stands in for accounts that do not exist: it computes what the account
+// of a known password does, and then says no.
+type decoy struct{ plainVerifier }
 
-func newDecoy() Verifier {
-	a, b := NewSalt(), NewSalt()
-	return decoy{NewPasswordVerifier(string(a[:]) + string(b[:]))}
-}
-
-// decoy computes what any account does and then says no.
-type decoy struct{ Verifier }
-
-func (d decoy) CheckResponse(plugin string, salt, response []byte) Fast {
-	d.Verifier.CheckResponse(plugin, salt, response)
+func (d *decoy) CheckResponse(plugin string, salt, response []byte) Fast {
+	d.plainVerifier.CheckResponse(plugin, salt, response)
 	return Wrong
 }
 
-func (d decoy) CheckPassword(password []byte) bool {
-	d.Verifier.CheckPassword(password)
+func (d *decoy) CheckPassword(password []byte) bool {
+	d.plainVerifier.CheckPassword(password)
 	return false
 }
 
@@ -139,7 +131,7 @@ func (x *ServerExchange) StartAgain(plugin string, response []byte) Step {
 
 func (x *ServerExchange) begin(plugin string) {
 	if x.Account == nil {
-		x.Account = unknownAccount
+		x.Account = new(decoy)
 	}
 	if x.DefaultPlugin == "" {
 		x.DefaultPlugin = CachingSHA2
