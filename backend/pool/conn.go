@@ -39,6 +39,14 @@ const (
 	MustClose
 )
 
+// Statement is a prepared statement of a server connection.
+type Statement struct {
+	ID uint32 // the server's
+	// Types is the generation of parameter types bound to it, 0 for none;
+	// what generations mean is the owner's.
+	Types uint32
+}
+
 // The states of a connection. Only Conn's methods change them.
 const (
 	inUse     uint32 = iota // owned by a session, or by the goroutine that acquires it for one
@@ -58,6 +66,8 @@ type Conn struct {
 	Caps wire.Capability
 	// ThreadID is the server's id of the connection.
 	ThreadID uint32
+	// BaseMode is the sql_mode the server starts a connection with.
+	BaseMode string
 	// Profile is the state established, as of the last Acquire or as the
 	// owner has learned since.
 	Profile *Profile
@@ -66,8 +76,8 @@ type Conn struct {
 	// Dirt is what the owner leaves behind.
 	Dirt Dirt
 	// Statements are the owner's prepared statements that exist on this
-	// connection: its own id to the server's.
-	Statements map[uint32]uint32
+	// connection, by the owner's own number.
+	Statements map[uint32]Statement
 
 	pool      *Pool
 	epoch     uint64
@@ -174,12 +184,22 @@ func (c *Conn) exchange(n int) error {
 				return err
 			}
 			c.Status = ok.Status
+			c.noteMode(ok.SessionChanges)
 		default:
 			return fmt.Errorf("unexpected packet 0x%02x from %s", p[0], c.Server)
 		}
 	}
 	c.Wire.Idle()
 	return failed
+}
+
+// noteMode keeps the sql_mode that the tracking statement makes a server report.
+func (c *Conn) noteMode(changes []byte) {
+	for ch := wire.NewChanges(changes); ch.Next(); {
+		if v := ch.Change(); c.BaseMode == "" && v.Type == wire.ChangeSystemVariable && string(v.Name) == "sql_mode" {
+			c.BaseMode = string(v.Value)
+		}
+	}
 }
 
 // queue puts a command into the send buffer.

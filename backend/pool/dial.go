@@ -62,11 +62,11 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	c := &Conn{
 		Wire: wire.NewConn(nc), Server: server, Login: login, epoch: epoch,
-		Statements: map[uint32]uint32{}, opened: time.Now(),
+		Statements: map[uint32]Statement{}, opened: time.Now(),
 	}
 	err = c.login(d, password, profile)
 	if err == nil {
-		err = c.Query(TrackingSQL(c.mariadb))
+		err = c.Query(trackingSQL(c.mariadb))
 	}
 	if !stop() && err == nil {
 		err = context.Cause(ctx)

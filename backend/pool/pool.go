@@ -52,6 +52,7 @@ type Pool struct {
 	dialer  *atomic.Pointer[Dialer]
 	limits  *atomic.Pointer[Limits]
 	waiting atomic.Int32 // len(waiters), read by Conn.Park
+	mode    atomic.Pointer[string]
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}
@@ -65,10 +66,11 @@ type Pool struct {
 
 // Stats describe a pool. Counters only grow.
 type Stats struct {
-	Address                           string
-	Open, Idle, Parked, Max, Waiting  int
-	Opened, Closed, Waited, TimedOut  uint64
-	Reset, Reclaimed, ConnectFailures uint64
+	Address                          string
+	Open, Idle, Parked, Max, Waiting int
+	Opened, Closed, Waited, TimedOut uint64
+	Reused, Reset, Reclaimed         uint64
+	ConnectFailures                  uint64
 }
 
 // waiter is an Acquire in line. It gets a connection (of any login), or nil as
@@ -77,6 +79,15 @@ type waiter struct{ turn chan *Conn }
 
 func newPool(server *backend.Server, max int, dialer *atomic.Pointer[Dialer], limits *atomic.Pointer[Limits]) *Pool {
 	return &Pool{server: server, max: max, dialer: dialer, limits: limits, all: map[*Conn]struct{}{}}
+}
+
+// Mode returns the sql_mode that the server starts connections with, and false
+// if none has been opened yet.
+func (p *Pool) Mode() (string, bool) {
+	if m := p.mode.Load(); m != nil {
+		return *m, true
+	}
+	return "", false
 }
 
 // Acquire returns a connection in the state req describes, waiting for one if
@@ -99,13 +110,14 @@ func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
 		wasReset := c.owner != req.Owner && c.Dirt != Clean
 		switch err := c.establish(req.Owner, req.Profile, timeout); {
 		case err == nil:
+			p.mu.Lock()
+			p.stats.Reused++
 			if wasReset {
-				p.mu.Lock()
 				p.stats.Reset++
-				p.mu.Unlock()
 			}
+			p.mu.Unlock()
 			return c, nil
-		case errors.Is(err, errUnclean):
+		case errors.Is(err, ErrUnclean):
 			p.retire(c)
 			return p.open(ctx, req)
 		case isServerError(err):
@@ -142,6 +154,7 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	}
 	c.pool = p
 	p.all[c] = struct{}{}
+	p.mode.Store(&c.BaseMode)
 	p.stats.Opened++
 	if p.closed {
 		c.Interrupt()

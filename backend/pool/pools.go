@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +95,18 @@ func (ps *Pools) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// KillQuery kills the statement that runs on c, by a connection of its own. It
+// does not count against the server's limit, which may be why somebody is
+// killing statements. The caller keeps c from changing hands meanwhile.
+func (ps *Pools) KillQuery(ctx context.Context, c *Conn) error {
+	k, err := ps.dialer.Load().dial(ctx, c.Server, Login{User: c.Login.User}, &Profile{Collation: c.collation})
+	if err != nil {
+		return err
+	}
+	defer k.Wire.Close()
+	return k.Query("KILL QUERY " + strconv.FormatUint(uint64(c.ThreadID), 10))
 }
 
 // Stats returns the figures of all pools, ordered by address.

@@ -8,9 +8,10 @@ import (
 	"github.com/telamondb/telamon/wire"
 )
 
-// errUnclean is returned by establish when no sequence of commands brings the
-// connection into the wanted state: it has to be closed and another one opened.
-var errUnclean = errors.New("connection cannot be brought into the state wanted")
+// ErrUnclean is returned by Adopt when no sequence of commands brings the
+// connection into the wanted state without losing what its owner has in it: it
+// has to be closed and another one opened.
+var ErrUnclean = errors.New("connection cannot be brought into the state wanted")
 
 // trackedMySQL are the variables MySQL is asked to report when they change.
 // Asking for all ("*") makes it report statement_id with every statement
@@ -42,26 +43,30 @@ const trackedMySQL = "autocommit,auto_increment_increment,auto_increment_offset,
 	"transaction_prealloc_size,transaction_read_only,tx_isolation,tx_read_only,unique_checks,updatable_views_with_limit," +
 	"use_secondary_engine,wait_timeout,windowing_use_high_precision,xa_detach_on_prepare"
 
-// TrackingSQL returns the statement that makes a server report changes of
+// trackingSQL returns the statement that makes a server report changes of
 // session state. It is sent after every login and reset, and again when a
-// client has changed these settings.
-func TrackingSQL(mariadb bool) string {
+// client has changed these settings. Assigning sql_mode to itself makes the
+// server report it at once (measured on both flavours): how the session's
+// statements have to be read depends on it.
+func trackingSQL(mariadb bool) string {
 	if mariadb {
-		return "SET SESSION session_track_system_variables='*',session_track_schema=1,session_track_state_change=0"
+		return "SET SESSION session_track_system_variables='*',session_track_schema=1," +
+			"session_track_state_change=0,sql_mode=@@session.sql_mode"
 	}
-	return "SET SESSION session_track_system_variables='" + trackedMySQL + "',session_track_schema=1,session_track_state_change=0,session_track_transaction_info='OFF'"
+	return "SET SESSION session_track_system_variables='" + trackedMySQL + "',session_track_schema=1," +
+		"session_track_state_change=0,session_track_transaction_info='OFF',sql_mode=@@session.sql_mode"
 }
 
 // Retrack re-establishes the reporting of session state after a client has
 // touched its settings.
-func (c *Conn) Retrack() error { return c.Query(TrackingSQL(c.mariadb)) }
+func (c *Conn) Retrack() error { return c.Query(trackingSQL(c.mariadb)) }
 
 // MariaDB reports whether the server is of that flavour.
 func (c *Conn) MariaDB() bool { return c.mariadb }
 
 // establish brings the connection into the state that the session owner wants,
 // leaving nothing of another owner. All commands go out in one write. An error
-// other than errUnclean leaves the connection unusable.
+// other than ErrUnclean leaves the connection unusable.
 func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) error {
 	same := c.owner == owner
 	if c.Profile == want && (same || c.Dirt == Clean && len(c.Statements) == 0) {
@@ -69,7 +74,7 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) err
 		return nil
 	}
 	if c.Dirt == MustClose && !same {
-		return errUnclean
+		return ErrUnclean
 	}
 	reset := !same && (c.Dirt != Clean || len(c.Statements) > 0)
 	have := c.Profile
@@ -79,13 +84,13 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) err
 		// COM_CHANGE_USER could leave it.
 		have = &Profile{Schema: c.Profile.Schema, Collation: c.collation}
 		if same && (c.Dirt != Clean || len(c.Statements) > 0) || !extends(have, want) && have.Schema != "" && want.Schema == "" {
-			return errUnclean
+			return ErrUnclean
 		}
 	}
 	n := 0
 	if reset {
 		c.queue(wire.ComResetConnection, "")
-		c.queue(wire.ComQuery, TrackingSQL(c.mariadb))
+		c.queue(wire.ComQuery, trackingSQL(c.mariadb))
 		n += 2
 	}
 	if have.Collation != want.Collation && !setsCharset(want) {
@@ -113,4 +118,10 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) err
 	}
 	c.Profile, c.owner = want, owner
 	return nil
+}
+
+// Adopt brings the owner's own connection up to date with its profile. After
+// an error the connection must be discarded.
+func (c *Conn) Adopt(profile *Profile) error {
+	return c.establish(c.owner, profile, c.pool.dialer.Load().Timeout)
 }
