@@ -1,0 +1,460 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/proxy/session"
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// errClientGone says that the client could not be written to or read from.
+var errClientGone = errors.New("client is gone")
+
+// maxAttempts bounds how often a read is tried elsewhere.
+const maxAttempts = 3
+
+// carry sends the command to the server of the decision and the answer back.
+// statement says that s.facts describe it. An error ends the session.
+func (s *Session) carry(kind wire.ResponseKind, statement bool) error {
+	pins := s.state.Pins
+	var exclude *backend.Server
+	for attempt := 1; ; attempt++ {
+		c, err := s.lease(exclude)
+		if err != nil {
+			return s.refuse(err)
+		}
+		s.counts.statements.Add(1)
+		err = s.exchange(c, kind)
+		if err == nil {
+			s.finish(c, statement)
+			return nil
+		}
+		var refused *refusedError
+		if errors.As(err, &refused) {
+			s.response.Begin(wire.ResponseNone, c.Caps, s.caps, s.state.Status, nil)
+			s.settle(c)
+			return s.refuse(err)
+		}
+		if errors.Is(err, errClientGone) {
+			c.Dirt = pool.MustClose
+			s.drop(c)
+			return errEnd
+		}
+		pinned := s.pinned == c
+		s.drop(c)
+		var lost *lostError
+		if errors.As(err, &lost) {
+			c.Server.Stats.Errors.Add(1)
+			s.proxy.deps.Report(c.Server, lost.err)
+			if !pinned && attempt < maxAttempts && s.mayRepeat(lost) {
+				s.counts.retries.Add(1)
+				s.state.Pins = pins
+				exclude = c.Server
+				continue
+			}
+		}
+		if pinned || s.response.MidPacket() {
+			_ = s.answerLost(err)
+			return errEnd
+		}
+		s.state.Pins = pins // they were for a connection that is no more
+		return s.answerLost(err)
+	}
+}
+
+// mayRepeat reports whether running the command once more cannot be told from
+// running it once: nothing of it has left, or it is a proven read of which the
+// client has seen nothing. A statement somebody killed is not repeated.
+func (s *Session) mayRepeat(lost *lostError) bool {
+	if s.cmd.size == 0 || s.kill.reason.Load() != uint32(endNone) {
+		return false // the command has been streamed, its bytes are gone
+	}
+	return lost.unsent || s.decision.Target == router.Replica && !s.response.Started() && !s.state.InTransaction()
+}
+
+// refuse answers a command that no connection was to be had for.
+func (s *Session) refuse(err error) error {
+	if swallowErr := s.swallow(); swallowErr != nil {
+		return errEnd
+	}
+	if writeErr := s.answerError(clientError(err)); writeErr != nil || errors.Is(err, errStateLost) {
+		return errEnd
+	}
+	return nil
+}
+
+// answerLost tells the client that the connection was lost, as the rest of the
+// answer it has begun to read.
+func (s *Session) answerLost(err error) error {
+	if s.response.MidPacket() {
+		return errEnd
+	}
+	if err := s.swallow(); err != nil {
+		return errEnd
+	}
+	if !s.response.Started() {
+		return s.answerError(clientError(err))
+	}
+	s.client.Seq = s.response.NextSeq()
+	s.sendError(clientError(err))
+	return nil
+}
+
+// exchange sends the command on c and relays the answer.
+func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind) error {
+	s.kill.current.Store(c)
+	defer s.unkillable()
+	if s.executing != nil {
+		if err := s.prepareOn(c); err != nil {
+			return notPrepared(c, err)
+		}
+	}
+	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, &s.state)
+	if s.preparing != nil {
+		s.response.PreparedID = s.preparing.ID
+	}
+	n, err := c.Wire.Write(s.cmd.packet)
+	if err != nil {
+		return &lostError{server: c.Server, err: err, unsent: n == 0}
+	}
+	s.state.Sent(&s.decision)
+	if s.cmd.streamed {
+		if err := s.stream(c); err != nil {
+			return err
+		}
+	}
+	return s.relay(c)
+}
+
+// notPrepared words the failure to prepare a statement on another connection:
+// the server's own error, or a lost connection on which nothing has run.
+func notPrepared(c *pool.Conn, err error) error {
+	if isStatementError(err) {
+		return &refusedError{err}
+	}
+	return &lostError{server: c.Server, err: err, unsent: true}
+}
+
+// unkillable waits for a kill that has been aimed at the connection, so that
+// it does not hit whoever uses the connection next.
+func (s *Session) unkillable() {
+	s.kill.current.Store(nil)
+	if s.kill.pending.Load() {
+		s.kill.mu.Lock()
+		s.kill.mu.Unlock() //nolint:staticcheck // the critical section is the killer's
+	}
+}
+
+// smallPiece is up to where parts of an answer are collected to be sent by one
+// write; larger ones are sent from where they lie.
+const smallPiece = 4 << 10
+
+// relay passes the answer on until it is complete.
+func (s *Session) relay(c *pool.Conn) error {
+	r := &s.response
+	for !r.Done() {
+		op, n := r.Step(c.Wire.Buffered())
+		switch op {
+		case wire.OpMore:
+			if err := s.client.Flush(); err != nil {
+				return errClientGone
+			}
+			if err := c.Wire.Fill(); err != nil {
+				return &lostError{server: c.Server, err: err}
+			}
+		case wire.OpForward:
+			if err := s.forward(c, n, r.Done()); err != nil {
+				return errClientGone
+			}
+		case wire.OpReplace:
+			s.client.Queue(r.Packet())
+			c.Wire.Discard(n)
+		case wire.OpInfile:
+			if err := s.infile(c, n); err != nil {
+				return err
+			}
+		case wire.OpFail:
+			return &lostError{server: c.Server, err: r.Err()}
+		}
+	}
+	if err := s.client.Flush(); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// forward sends the next n bytes of the answer, or queues them if more of it
+// lies in the buffer already.
+func (s *Session) forward(c *pool.Conn, n int, last bool) (err error) {
+	p := c.Wire.Buffered()[:n]
+	if n <= smallPiece && !last {
+		s.client.Queue(p)
+	} else {
+		_, err = s.client.Write(p)
+	}
+	c.Wire.Discard(n)
+	return err
+}
+
+// stream sends the rest of a command that is too long to be read first.
+func (s *Session) stream(c *pool.Conn) error {
+	s.client.Discard(s.cmd.size)
+	s.cmd.size, s.cmd.packet, s.cmd.payload = 0, nil, nil
+	for {
+		for s.cmd.left > 0 {
+			p, err := s.moreOfCommand()
+			if err != nil {
+				return err
+			}
+			if _, err := c.Wire.Write(p); err != nil {
+				return s.streamBroke(c, err)
+			}
+			s.client.Discard(len(p))
+		}
+		if !s.cmd.full {
+			s.cmd.streamed = false
+			s.response.StartAt(s.cmd.last + 1)
+			return nil
+		}
+		header, err := s.nextFragment()
+		if err != nil {
+			return err
+		}
+		if _, err := c.Wire.Write(header[:]); err != nil {
+			return s.streamBroke(c, err)
+		}
+	}
+}
+
+// moreOfCommand returns bytes of the physical packet being read; the caller
+// discards them.
+func (s *Session) moreOfCommand() ([]byte, error) {
+	if len(s.client.Buffered()) == 0 {
+		if err := s.client.Fill(); err != nil {
+			return nil, errClientGone
+		}
+	}
+	p := s.client.Buffered()
+	p = p[:min(len(p), s.cmd.left)]
+	s.cmd.left -= len(p)
+	return p, nil
+}
+
+// nextFragment reads the header of the next physical packet of the command.
+func (s *Session) nextFragment() (header [wire.HeaderSize]byte, err error) {
+	for len(s.client.Buffered()) < wire.HeaderSize {
+		if err := s.client.Fill(); err != nil {
+			return header, errClientGone
+		}
+	}
+	copy(header[:], s.client.Buffered())
+	s.client.Discard(wire.HeaderSize)
+	if header[3] != s.cmd.last+1 {
+		return header, errClientGone // out of step: nothing sensible can follow
+	}
+	s.cmd.last++
+	s.cmd.left = wire.PacketLen(header[:])
+	s.cmd.full = s.cmd.left == wire.MaxPayload
+	return header, nil
+}
+
+// swallow reads what is still to come of a streamed command and drops it.
+func (s *Session) swallow() error {
+	if !s.cmd.streamed {
+		return nil
+	}
+	s.client.Discard(s.cmd.size)
+	s.cmd.size, s.cmd.packet, s.cmd.payload = 0, nil, nil
+	for {
+		for s.cmd.left > 0 {
+			p, err := s.moreOfCommand()
+			if err != nil {
+				return err
+			}
+			s.client.Discard(len(p))
+		}
+		if !s.cmd.full {
+			s.cmd.streamed = false
+			return nil
+		}
+		if _, err := s.nextFragment(); err != nil {
+			return err
+		}
+	}
+}
+
+// lastWords is how long a server that has stopped reading is given to say why.
+const lastWords = time.Second
+
+// streamBroke handles a server that closes while a command is being sent. It
+// has usually said why, for instance that the packet is too large (1153). The
+// client hears it when it has sent all of it.
+func (s *Session) streamBroke(c *pool.Conn, writeErr error) error {
+	lost := &lostError{server: c.Server, err: writeErr}
+	_ = c.Wire.SetDeadline(time.Now().Add(lastWords))
+	for len(c.Wire.Buffered()) < wire.HeaderSize {
+		if err := c.Wire.Fill(); err != nil {
+			return lost
+		}
+	}
+	c.Wire.Seq = c.Wire.Buffered()[3]
+	p, err := c.Wire.ReadPacket(64 << 10)
+	if err != nil || !wire.IsErr(p) {
+		return lost
+	}
+	e, err := wire.ParseErr(p)
+	if err != nil {
+		return lost
+	}
+	return e
+}
+
+// infile passes a file from the client to the server, which has asked for it
+// by the packet of n bytes at the start of its buffer. A server that asks
+// without having been told to is not to be trusted with anything further.
+func (s *Session) infile(c *pool.Conn, n int) error {
+	if !s.facts.Flags.Has(lex.FlagLocalInfile) || !s.caps.Has(wire.LocalFiles) {
+		return &lostError{server: c.Server, err: errors.New("the server asks for a file of the client, which the statement does not offer")}
+	}
+	if err := s.forward(c, n, true); err != nil {
+		return errClientGone
+	}
+	s.client.Discard(s.cmd.size)
+	s.cmd.size, s.cmd.packet, s.cmd.payload = 0, nil, nil
+	fromClient, toServer := s.response.InfileSeq()
+	for {
+		size, err := s.infilePacket(c, fromClient, toServer)
+		if err != nil {
+			return err
+		}
+		fromClient++
+		toServer++
+		if size == 0 {
+			s.response.InfileSent(toServer, fromClient)
+			return nil
+		}
+	}
+}
+
+// infilePacket passes one packet on and returns its payload's size.
+func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte) (int, error) {
+	for len(s.client.Buffered()) < wire.HeaderSize {
+		if err := s.client.Fill(); err != nil {
+			return 0, errClientGone
+		}
+	}
+	header := s.client.Buffered()[:wire.HeaderSize]
+	if header[3] != fromClient {
+		return 0, errClientGone
+	}
+	header[3] = toServer
+	size := wire.PacketLen(header)
+	for left := wire.HeaderSize + size; left > 0; {
+		if len(s.client.Buffered()) == 0 {
+			if err := s.client.Fill(); err != nil {
+				return 0, errClientGone
+			}
+		}
+		p := s.client.Buffered()
+		p = p[:min(len(p), left)]
+		if _, err := c.Wire.Write(p); err != nil {
+			return 0, &lostError{server: c.Server, err: err}
+		}
+		s.client.Discard(len(p))
+		left -= len(p)
+	}
+	return size, nil
+}
+
+// finish takes the answer into the session's state and decides what becomes
+// of the connection.
+func (s *Session) finish(c *pool.Conn, statement bool) {
+	r := &s.response
+	c.Server.Stats.Statements.Add(1)
+	target := router.Primary
+	if s.decision.Target == router.Replica {
+		target = router.Replica
+		c.Server.Stats.Reads.Add(1)
+	}
+	pins := s.state.Pins
+	facts := &s.facts
+	if !statement {
+		facts = nil
+	}
+	switch {
+	case s.preparing != nil:
+		s.prepareDone(c)
+	case s.executing != nil && r.Started():
+		s.executeDone()
+	case s.fetching != nil:
+		s.fetchDone()
+	}
+	schema := s.state.Profile.Schema
+	s.state.Finished(facts, &s.decision, &session.Outcome{
+		Target: target, Status: r.Status, StatusSeen: r.StatusSeen, ErrCode: r.ErrCode, LastInsertID: r.LastInsertID,
+	})
+	if s.state.Profile.Schema != schema {
+		s.schema.Store(&s.state.Profile.Schema)
+	}
+	c.Profile = s.state.Profile
+	if !s.traceless() || s.state.Pins&^pins != 0 {
+		c.Dirt = max(c.Dirt, pool.NeedsReset)
+	}
+	if len(c.Wire.Buffered()) > 0 {
+		c.Dirt = pool.MustClose // it talks without being asked
+	}
+	if s.state.Retrack {
+		s.state.Retrack = false
+		if err := c.Retrack(); err != nil {
+			c.Dirt = pool.MustClose
+			s.state.Pins |= router.PinOpaque
+		}
+	}
+	s.settle(c)
+}
+
+// traceless reports whether the statement left nothing in its connection that
+// the profile does not say.
+func (s *Session) traceless() bool {
+	if s.response.Warnings > 0 || s.response.ErrCode != 0 {
+		return false
+	}
+	if s.decision.Target == router.Replica {
+		return true
+	}
+	switch s.facts.Class {
+	case lex.Set, lex.Use, lex.Begin, lex.Commit, lex.Rollback:
+		return s.facts.Statements <= 1 && s.decision.Pin == 0
+	}
+	return false
+}
+
+// settle keeps the connection if it has state of the session, and parks it
+// otherwise.
+func (s *Session) settle(c *pool.Conn) {
+	held := !s.state.Releasable() && (s.state.Pins != router.PinFoundRows || s.state.InTransaction() || s.state.Unread)
+	pinned := s.pinned
+	switch {
+	case !held:
+		s.pinned = nil
+	case pinned == nil:
+		s.pinned = c
+	}
+	s.kill.setInTransaction(s.state.InTransaction())
+	previous := s.last
+	if !s.lastHeld {
+		previous = nil
+	}
+	s.last = c
+	s.lastHeld = s.response.Warnings > 0 || s.response.ErrCode != 0 || s.state.Pins.Has(router.PinFoundRows)
+	for _, free := range [...]*pool.Conn{c, previous, pinned} {
+		if free != nil && free != s.pinned && !(free == c && s.lastHeld) {
+			s.park(free)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// ErrUnknownSession is returned for an id that no session has.
+var ErrUnknownSession = errors.New("unknown session id")
+
+// killTimeout bounds the delivery of a KILL QUERY.
+const killTimeout = 5 * time.Second
+
+// Kill ends a session, or only the statement it runs. It is for the console:
+// no privilege is checked.
+func (p *Proxy) Kill(id uint32, queryOnly bool) error {
+	s := p.session(id)
+	if s == nil {
+		return ErrUnknownSession
+	}
+	return s.killed(queryOnly)
+}
+
+// killed stops what the session is doing; it is called by others. A running
+// statement is killed on the server: closing its connection alone would let it
+// run on.
+func (s *Session) killed(queryOnly bool) error {
+	if !queryOnly {
+		s.kill.reason.Store(uint32(endKilled))
+	}
+	err := s.killOnServer()
+	if queryOnly {
+		return err
+	}
+	if s.phase.CompareAndSwap(phaseIdle, phaseEnding) {
+		_ = s.client.NetConn().SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
+func (s *Session) killOnServer() error {
+	k := &s.kill
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pending.Store(true)
+	defer k.pending.Store(false)
+	c := k.current.Load()
+	if c == nil {
+		return nil
+	}
+	// From here on the session does not let go of the connection before the
+	// kill has been delivered: see unkillable.
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return s.proxy.deps.Pools.KillQuery(ctx, c)
+}
+
+// killStatement carries KILL as text. The id is Telamon's own, the one the
+// client was greeted with; it means nothing to the servers.
+func (s *Session) killStatement() error {
+	if s.facts.KillID == 0 {
+		return s.answerError(wire.NewErr(wire.CodeNoSuchThread, "Telamon: KILL takes the connection id as a number"))
+	}
+	return s.killClient(s.facts.KillID, s.facts.Flags.Has(lex.FlagKillQuery))
+}
+
+// processKill carries COM_PROCESS_KILL.
+func (s *Session) processKill() error {
+	if len(s.cmd.payload) != 5 {
+		return s.answerError(wire.NewErr(wire.CodeMalformedPacket, "Malformed communication packet"))
+	}
+	return s.killClient(uint64(binary.LittleEndian.Uint32(s.cmd.payload[1:])), false)
+}
+
+func (s *Session) killClient(id uint64, queryOnly bool) error {
+	var victim *Session
+	if id <= math.MaxUint32 {
+		victim = s.proxy.session(uint32(id))
+	}
+	switch {
+	case victim == nil:
+		return s.answerError(wire.NewErr(wire.CodeNoSuchThread, "Unknown thread id: %d", id))
+	case victim == s && queryOnly:
+		return s.answerError(wire.NewErr(wire.CodeQueryInterrupted, "Query execution was interrupted"))
+	case victim == s:
+		_ = s.answerError(wire.NewErr(wire.CodeQueryInterrupted, "Query execution was interrupted"))
+		return errEnd
+	}
+	if u := victim.user.Load(); u == nil || *u != s.state.User {
+		return s.answerError(wire.NewErr(wire.CodeKillDenied, "You are not owner of thread %d", id))
+	}
+	if err := victim.killed(queryOnly); err != nil {
+		return s.answerError(clientError(fmt.Errorf("killing the statement on the server: %w", err)))
+	}
+	return s.answerOK()
+}

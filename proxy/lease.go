@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// lease is a server connection the session has, in use or parked.
+type lease struct {
+	conn   *pool.Conn
+	parked bool
+}
+
+// errStateLost ends a session whose pinned connection is gone: the state the
+// client relies on went with it.
+var errStateLost = errors.New("the connection with the session's state is gone")
+
+// lease returns the connection the decision asks for, in the session's state.
+// Server exclude has just failed and is not tried again.
+func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
+	if s.pinned != nil && (s.decision.Target != router.Replica || s.state.InTransaction()) {
+		return s.leasePinned()
+	}
+	if s.decision.Target == router.Last {
+		if c := s.leaseLast(); c != nil {
+			return c, nil
+		}
+	}
+	topology := s.proxy.deps.Store.Load()
+	for {
+		st, err := s.choose(topology, exclude)
+		if err != nil {
+			return nil, err
+		}
+		c, err := s.leaseOn(st)
+		if err == nil {
+			return c, nil
+		}
+		if !isStatementError(err) {
+			s.proxy.deps.Report(st.Server, err)
+		}
+		if s.decision.Target != router.Replica || exclude != nil || st == topology.Fallback() {
+			return nil, err
+		}
+		exclude = st.Server
+	}
+}
+
+// isStatementError reports whether a server refused what the session wants
+// rather than service altogether.
+func isStatementError(err error) bool {
+	var e *wire.Err
+	var limit *pool.LimitError
+	return errors.As(err, &e) || errors.As(err, &limit)
+}
+
+func (s *Session) leasePinned() (*pool.Conn, error) {
+	c := s.pinned
+	if c.Valid() {
+		return c, nil
+	}
+	// A server taken offline by an operator finishes what is open.
+	if st := s.proxy.deps.Store.Load().ByServer(c.Server); st != nil && st.Health == backend.Offline && s.state.InTransaction() {
+		return c, nil
+	}
+	return nil, &lostError{server: c.Server, err: errStateLost, unsent: true}
+}
+
+// leaseLast returns the connection of the previous statement, nil if it is
+// not the session's any more.
+func (s *Session) leaseLast() *pool.Conn {
+	i := slices.IndexFunc(s.leases, func(l lease) bool { return l.conn == s.last })
+	if s.last == nil || i < 0 {
+		return nil
+	}
+	if c, ok := s.own(i); ok && c.Profile == s.state.Profile {
+		return c
+	}
+	return nil
+}
+
+// choose picks the server for the decision.
+func (s *Session) choose(t *backend.Topology, exclude *backend.Server) (*backend.State, error) {
+	if s.decision.Target == router.Replica {
+		s.tick++
+		st := t.PickReplica(s.tick, backend.Constraint{
+			MaxLag: s.decision.MaxLag, Tag: s.decision.Tag, Address: s.decision.Backend, Exclude: exclude,
+		})
+		if st != nil {
+			return st, nil
+		}
+		if s.proxy.config.Load().Rules.NoReplica == router.NoReplicaError {
+			return nil, noServer(t, "replica")
+		}
+		if st := t.Fallback(); st != nil {
+			return st, nil
+		}
+	}
+	if st := t.Primary(); st != nil {
+		return st, nil
+	}
+	if s.facts.Class == lex.Use {
+		// Changing the schema needs a server's word, not the primary's.
+		s.tick++
+		if st := t.PickReplica(s.tick, backend.Constraint{Exclude: exclude}); st != nil {
+			return st, nil
+		}
+	}
+	return nil, noServer(t, "primary")
+}
+
+// leaseOn returns the session's connection to a server, a new one if need be.
+func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
+	if s.state.Unread {
+		if err := s.readCollation(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range s.leases {
+		if s.leases[i].conn.Server != st.Server {
+			continue
+		}
+		c, ok := s.own(i)
+		if !ok {
+			break
+		}
+		if c.Profile == s.state.Profile {
+			return c, nil
+		}
+		err := c.Adopt(s.state.Profile)
+		if err == nil {
+			return c, nil
+		}
+		s.drop(c)
+		if isStatementError(err) {
+			return nil, err
+		}
+		break
+	}
+	req := pool.Request{Owner: s.owner, Login: s.state.Login, Profile: s.state.Profile}
+	c, err := s.proxy.deps.Pools.For(st).Acquire(s.context(), &req)
+	if err != nil {
+		return nil, err
+	}
+	s.leases = append(s.leases, lease{conn: c})
+	return c, nil
+}
+
+// own makes lease i usable, or removes it if the pool has taken it meanwhile
+// or it is no good any more.
+func (s *Session) own(i int) (*pool.Conn, bool) {
+	l := &s.leases[i]
+	c := l.conn
+	if l.parked {
+		ok, stale := c.Unpark()
+		if !ok {
+			s.forget(c)
+			return nil, false
+		}
+		l.parked = false
+		if stale && !c.Alive() {
+			s.drop(c)
+			return nil, false
+		}
+	}
+	if !c.Valid() {
+		s.drop(c)
+		return nil, false
+	}
+	return c, true
+}
+
+// readCollation completes the session's profile from the connection that has it.
+func (s *Session) readCollation() error {
+	if s.pinned == nil {
+		s.state.Unread = false
+		return nil
+	}
+	name, err := s.pinned.QueryValue("SELECT @@collation_connection")
+	if err != nil {
+		return &lostError{server: s.pinned.Server, err: err, unsent: true}
+	}
+	s.state.CollationRead(name)
+	s.pinned.Profile = s.state.Profile
+	return nil
+}
+
+// park leaves a connection to the session or, if somebody waits for one, to
+// the pool.
+func (s *Session) park(c *pool.Conn) {
+	for i := range s.leases {
+		if s.leases[i].conn != c {
+			continue
+		}
+		if s.leases[i].parked {
+			return
+		}
+		if s.leases[i].parked = true; !c.Park() {
+			s.forget(c)
+		}
+		return
+	}
+}
+
+// drop closes a connection in use.
+func (s *Session) drop(c *pool.Conn) {
+	s.forget(c)
+	c.Discard()
+}
+
+// forget removes a connection from the session's books.
+func (s *Session) forget(c *pool.Conn) {
+	s.leases = slices.DeleteFunc(s.leases, func(l lease) bool { return l.conn == c })
+	if s.pinned == c {
+		s.pinned = nil
+	}
+	if s.last == c {
+		s.last, s.lastHeld = nil, false
+	}
+}
+
+// dropLeases gives all connections back; the ones with state that is hard to
+// name are closed, which also ends an open transaction and releases locks.
+func (s *Session) dropLeases() {
+	held := s.pinned
+	for _, l := range s.leases {
+		if l.parked {
+			if ok, _ := l.conn.Unpark(); !ok {
+				continue
+			}
+		}
+		if l.conn == held || l.conn.Dirt == pool.MustClose {
+			l.conn.Discard()
+		} else {
+			l.conn.Release()
+		}
+	}
+	s.leases, s.pinned, s.last, s.lastHeld = nil, nil, nil, false
+}
+
+// lastWasPrimary reports whether the previous statement ran on the primary.
+func (s *Session) lastWasPrimary() bool {
+	if s.last == nil {
+		return true
+	}
+	p := s.proxy.deps.Store.Load().Primary()
+	return p != nil && p.Server == s.last.Server
+}

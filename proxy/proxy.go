@@ -1,0 +1,263 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/internal/backoff"
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/wire/auth"
+)
+
+// Config is what a reload can change. It is immutable once given to New or
+// Configure; a statement sees one Config from beginning to end.
+type Config struct {
+	// Users by name. A session keeps its user until it ends, even if the user
+	// is gone from a later Config.
+	Users map[string]*User
+	// Rules of the router.
+	Rules *router.Rules
+	// MaxConnections limits clients; 0 = no limit.
+	MaxConnections int
+	// ConnectTimeout bounds the whole login of a client.
+	ConnectTimeout time.Duration
+	// WaitTimeout ends clients that are idle for so long; 0 = never.
+	WaitTimeout time.Duration
+	// ServerVersion is what clients see; "" = the primary's.
+	ServerVersion string
+	// Allow are the networks clients may come from; empty = all.
+	Allow []netip.Prefix
+	// LoadBalancers are refused while the proxy is offline, and let in
+	// otherwise whatever Allow says (Atlas's lvs-ips).
+	LoadBalancers []netip.Prefix
+}
+
+// User is an account clients log in as.
+type User struct {
+	Name     string
+	Verifier auth.Verifier
+	// MaxConnections limits the user's clients; 0 = no limit of its own.
+	MaxConnections int
+}
+
+// Deps are the parts the proxy works with. All are required.
+type Deps struct {
+	Store *backend.Store
+	Pools *pool.Pools
+	// Report tells the monitor about a server that failed a session. It does
+	// not block.
+	Report func(*backend.Server, error)
+	Log    *zap.Logger
+}
+
+// Proxy serves clients on any number of listeners.
+type Proxy struct {
+	deps   Deps
+	config atomic.Pointer[Config]
+	totals totals
+	// clock counts seconds, for activity marks that cost one load.
+	clock atomic.Uint32
+	// generations numbers states of sessions, see pool.Request.Owner.
+	generations atomic.Uint64
+	offline     atomic.Bool
+
+	mu       sync.Mutex
+	sessions map[uint32]*Session
+	perUser  map[string]int
+	lastID   uint32
+	draining bool
+	wg       sync.WaitGroup
+}
+
+// New returns a Proxy that serves nobody yet.
+func New(config *Config, deps Deps) *Proxy {
+	p := &Proxy{deps: deps, sessions: map[uint32]*Session{}, perUser: map[string]int{}}
+	p.config.Store(config)
+	return p
+}
+
+// Configure replaces the configuration for all statements and logins to come.
+func (p *Proxy) Configure(config *Config) { p.config.Store(config) }
+
+// Serve accepts clients until the listener is closed, which Serve sees to when
+// ctx ends. Sessions go on: see Drain. Errors that may pass (no descriptors
+// left) are waited out.
+func (p *Proxy) Serve(ctx context.Context, ln net.Listener, kind router.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	wait := backoff.New(5*time.Millisecond, time.Second)
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			wait.Reset()
+			p.accept(nc, kind)
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return nil
+		default:
+			p.totals.acceptErrors.Add(1)
+			p.deps.Log.Warn("accepting a client", zap.Stringer("listener", ln.Addr()), zap.Error(err))
+			if wait.Sleep(ctx) != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// accept starts a session.
+func (p *Proxy) accept(nc net.Conn, kind router.Listener) {
+	p.totals.accepted.Add(1)
+	s := newSession(p, nc, kind)
+	p.mu.Lock()
+	if p.draining {
+		p.mu.Unlock()
+		_ = nc.Close()
+		return
+	}
+	for {
+		p.lastID++
+		if _, used := p.sessions[p.lastID]; p.lastID != 0 && !used {
+			break
+		}
+	}
+	s.id = p.lastID
+	p.sessions[s.id] = s
+	count := len(p.sessions)
+	p.wg.Add(1)
+	p.mu.Unlock()
+	go func() {
+		defer p.wg.Done()
+		s.run(count)
+	}()
+}
+
+// admitUser counts a client of a user and reports whether the limit allows it.
+func (p *Proxy) admitUser(u *User) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u.MaxConnections > 0 && p.perUser[u.Name] >= u.MaxConnections {
+		return false
+	}
+	p.perUser[u.Name]++
+	return true
+}
+
+func (p *Proxy) dismissUser(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.perUser[name]--; p.perUser[name] <= 0 {
+		delete(p.perUser, name)
+	}
+}
+
+// remove forgets a session that has ended.
+func (p *Proxy) remove(s *Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sessions, s.id)
+	p.totals.add(&s.counts)
+}
+
+// session returns a live session.
+func (p *Proxy) session(id uint32) *Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sessions[id]
+}
+
+// nextOwner returns a number for pool.Request.Owner.
+func (p *Proxy) nextOwner() uint64 { return p.generations.Add(1) }
+
+// Run keeps the clock and ends idle clients until ctx ends.
+func (p *Proxy) Run(ctx context.Context) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			p.clock.Add(1)
+			p.endIdle(p.config.Load().WaitTimeout)
+		}
+	}
+}
+
+func (p *Proxy) endIdle(timeout time.Duration) {
+	if timeout <= 0 {
+		return
+	}
+	now, limit := p.clock.Load(), uint32(min(timeout/time.Second, 1<<31-1))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sessions {
+		if now-s.activeAt.Load() > limit {
+			s.endIfIdle(endIdleTimeout)
+		}
+	}
+}
+
+// Drain ends all sessions: idle ones at once, others when their statement or
+// transaction is through, and whatever is left when ctx ends. It returns when
+// all have ended. Listeners should be closed before.
+func (p *Proxy) Drain(ctx context.Context) error {
+	p.mu.Lock()
+	p.draining = true
+	for _, s := range p.sessions {
+		s.endIfIdle(endShutdown)
+	}
+	p.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		p.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	left := len(p.sessions)
+	for _, s := range p.sessions {
+		s.end(endShutdown)
+	}
+	p.mu.Unlock()
+	<-done
+	return fmt.Errorf("%d sessions did not finish in time", left)
+}
+
+func (p *Proxy) isDraining() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draining
+}
+
+// SetOffline makes the proxy refuse clients from load balancers, so that those
+// send new ones elsewhere, or ends that.
+func (p *Proxy) SetOffline(offline bool) { p.offline.Store(offline) }
+
+// Ready returns why new clients should go elsewhere, nil if they need not.
+func (p *Proxy) Ready() error {
+	switch {
+	case p.isDraining():
+		return errors.New("draining: the process is about to stop")
+	case p.offline.Load():
+		return errors.New("set offline by SIGUSR2; SIGUSR1 ends that")
+	}
+	return nil
+}
+
+// firstTick spreads sessions over the turns of the balancer.
+func firstTick() uint32 { return rand.Uint32() }

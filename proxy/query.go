@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// query carries COM_QUERY.
+func (s *Session) query() error {
+	if !s.modeKnown {
+		s.learnMode()
+	}
+	lex.Scan(s.cmd.payload[1:], s.state.Mode, &s.facts)
+	if s.cmd.streamed {
+		s.judgeByBeginning()
+	}
+	s.route(false)
+	switch {
+	case s.decision.Target == router.Deny:
+		return s.deny()
+	case s.facts.Class == lex.Kill && s.facts.Statements == 1:
+		return s.killStatement()
+	}
+	return s.carry(wire.ResponseQuery, true)
+}
+
+// judgeByBeginning allows for what the part of a statement that has not
+// arrived may contain: it goes to the primary, and if the client may send
+// several statements at once, one of them may leave state behind.
+func (s *Session) judgeByBeginning() {
+	s.facts.Flags |= lex.FlagUncertain
+	if s.caps.Has(wire.MultiStatements) {
+		s.facts.Flags |= lex.FlagMultiStatement
+		return
+	}
+	// Strings end somewhere in the rest; the text is not broken.
+	s.facts.Flags &^= lex.FlagUnterminated
+}
+
+// route decides about the statement in s.facts.
+func (s *Session) route(prepared bool) {
+	req := router.Request{Facts: &s.facts, View: s.state.View(), Prepared: prepared}
+	req.View.LastWasPrimary = s.lastWasPrimary()
+	s.decision = router.Route(&req, s.proxy.config.Load().Rules)
+	s.counts.routes[s.decision.Reason].Add(1)
+	if s.facts.Flags.Has(lex.FlagUnknownHint) {
+		s.counts.unknownHints.Add(1)
+	}
+}
+
+// deny answers a statement that the rules forbid.
+func (s *Session) deny() error {
+	if err := s.swallow(); err != nil {
+		return err
+	}
+	return s.answerError(&wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: s.decision.Deny})
+}
+
+// initDB carries COM_INIT_DB. The server's answer says whether the schema
+// exists and may be used; that it changed is reported with it.
+func (s *Session) initDB() error {
+	s.facts = lex.Facts{Class: lex.Use}
+	s.decision = router.Decision{Target: router.Primary}
+	return s.carry(wire.ResponseOK, false)
+}

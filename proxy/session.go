@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/proxy/session"
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// Session serves one client. Its goroutine owns everything but the fields
+// marked as shared.
+type Session struct {
+	proxy  *Proxy
+	id     uint32
+	client *wire.Conn
+	caps   wire.Capability // negotiated with the client
+	salt   [wire.SaltSize]byte
+
+	state    session.State
+	prepared session.PreparedStore
+	owner    uint64
+	// modeKnown: state.Mode rests on what a server said, not on its default.
+	modeKnown bool
+	leases    []lease
+	// pinned is the connection that has state only it has; nil while
+	// state.Releasable.
+	pinned *pool.Conn
+	// last ran the previous statement; lastHeld says that its diagnostics may
+	// be asked for, so that it is not parked yet.
+	last     *pool.Conn
+	lastHeld bool
+	tick     uint32
+
+	// The statement being carried.
+	cmd      command
+	facts    lex.Facts
+	decision router.Decision
+	response wire.Response
+	// preparing, executing and fetching are the prepared statement that the
+	// command is about, by what it does with it; execute is its head.
+	preparing, executing, fetching *session.Prepared
+	execute                        session.Execute
+
+	counts counts
+
+	// Shared: read by other goroutines.
+	user      atomic.Pointer[string]
+	schema    atomic.Pointer[string]
+	activeAt  atomic.Uint32 // Proxy.clock when the present command or pause began
+	phase     atomic.Uint32
+	doing     atomic.Uint32 // the wire.Command being carried
+	startedAt time.Time
+	kill      killSwitch
+}
+
+// Phases of a session, for those who want to end it. The session moves between
+// idle and busy; endIfIdle moves idle to ending.
+const (
+	phaseBusy uint32 = iota
+	phaseIdle
+	phaseEnding
+)
+
+// endReason is why somebody ends a session.
+type endReason uint32
+
+const (
+	endNone endReason = iota
+	endShutdown
+	endIdleTimeout
+	endKilled
+)
+
+// killSwitch lets another goroutine stop the running statement without ever
+// hitting the next user of the connection: the connection is not given on
+// while a kill is under way.
+type killSwitch struct {
+	mu      sync.Mutex
+	current atomic.Pointer[pool.Conn]
+	pending atomic.Bool
+	reason  atomic.Uint32
+	inTrx   atomic.Bool
+}
+
+func (k *killSwitch) setInTransaction(v bool) {
+	if k.inTrx.Load() != v {
+		k.inTrx.Store(v)
+	}
+}
+
+func (k *killSwitch) inTransaction() bool { return k.inTrx.Load() }
+
+func newSession(p *Proxy, nc net.Conn, kind router.Listener) *Session {
+	s := &Session{proxy: p, client: wire.NewConn(nc), startedAt: time.Now(), tick: firstTick()}
+	s.state.Listener = kind
+	s.activeAt.Store(p.clock.Load())
+	return s
+}
+
+// run serves the client until it leaves or is made to. count is the number of
+// sessions including this one.
+func (s *Session) run(count int) {
+	defer s.close()
+	defer s.recover()
+	if err := s.login(count); err != nil {
+		return
+	}
+	defer s.proxy.dismissUser(s.state.User)
+	for {
+		if err := s.next(); err != nil {
+			return
+		}
+	}
+}
+
+// recover keeps a bug in one session from ending the others.
+func (s *Session) recover() {
+	if r := recover(); r != nil {
+		s.proxy.totals.panics.Add(1)
+		s.proxy.deps.Log.Error("session ended by a bug in telamon", zap.Uint32("session", s.id),
+			zap.String("panic", fmt.Sprint(r)), zap.ByteString("stack", debug.Stack()))
+		for i := range s.leases {
+			s.leases[i].conn.Dirt = pool.MustClose
+		}
+	}
+}
+
+// next waits for a command and carries it out.
+func (s *Session) next() error {
+	s.activeAt.Store(s.proxy.clock.Load())
+	if !s.phase.CompareAndSwap(phaseBusy, phaseIdle) {
+		return errEnd
+	}
+	if s.leaving() {
+		return errEnd
+	}
+	err := s.readCommand()
+	if !s.phase.CompareAndSwap(phaseIdle, phaseBusy) {
+		s.sayGoodbye()
+		return errEnd
+	}
+	if err != nil {
+		return s.readFailed(err)
+	}
+	s.activeAt.Store(s.proxy.clock.Load())
+	s.doing.Store(uint32(s.cmd.code))
+	err = s.dispatch()
+	s.client.Discard(s.cmd.size)
+	s.cmd = command{}
+	s.doing.Store(uint32(wire.ComSleep))
+	return err
+}
+
+// leaving reports whether the session should end now that no statement runs:
+// because of a drain, once no transaction is open.
+func (s *Session) leaving() bool {
+	return endReason(s.kill.reason.Load()) == endShutdown && !s.state.InTransaction() || endReason(s.kill.reason.Load()) == endKilled
+}
+
+// readFailed ends the session after the client could not be read.
+func (s *Session) readFailed(err error) error {
+	switch {
+	case errors.Is(err, wire.ErrSequence):
+		s.sendError(&wire.Err{Code: wire.CodeNetPacketsOutOfOrder, State: stateCommunication, Message: "Got packets out of order"})
+	case errors.Is(err, wire.ErrPacketTooLarge):
+		s.sendError(&wire.Err{Code: wire.CodePacketTooLarge, State: stateCommunication, Message: "Got a packet bigger than 'max_allowed_packet' bytes"})
+	}
+	return errEnd
+}
+
+// sayGoodbye tells an idle client why it is disconnected, where it may be
+// listening: clients read it as the answer to their next command.
+func (s *Session) sayGoodbye() {
+	_ = s.client.SetDeadline(time.Now().Add(time.Second))
+	s.client.Seq = 0
+	switch endReason(s.kill.reason.Load()) {
+	case endShutdown:
+		s.sendError(wire.NewErr(wire.CodeServerShutdown, "Server shutdown in progress"))
+	case endIdleTimeout:
+		s.sendError(&wire.Err{Code: wire.CodeClientInteraction, State: stateGeneral, Message: "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior."})
+	}
+}
+
+// endIfIdle ends the session if no statement runs and none of a transaction is
+// awaited. Otherwise it will end itself as soon as that is so (endShutdown).
+func (s *Session) endIfIdle(reason endReason) {
+	s.kill.reason.CompareAndSwap(uint32(endNone), uint32(reason))
+	if reason == endShutdown && s.kill.inTransaction() {
+		return
+	}
+	if s.phase.CompareAndSwap(phaseIdle, phaseEnding) {
+		_ = s.client.NetConn().SetReadDeadline(time.Unix(1, 0))
+	} else if reason == endIdleTimeout {
+		s.kill.reason.CompareAndSwap(uint32(reason), uint32(endNone))
+	}
+}
+
+// end ends the session whatever it is doing.
+func (s *Session) end(reason endReason) {
+	s.kill.reason.Store(uint32(reason))
+	_ = s.client.NetConn().SetDeadline(time.Unix(1, 0))
+	if c := s.kill.current.Load(); c != nil {
+		c.Interrupt()
+	}
+}
+
+// close gives everything back.
+func (s *Session) close() {
+	s.dropLeases()
+	_ = s.client.Close()
+	s.proxy.remove(s)
+}
+
+// sendError sends an ERR with the next sequence id and does not care whether
+// it arrives.
+func (s *Session) sendError(e *wire.Err) {
+	s.client.WritePacket(e.Append(nil))
+	_ = s.client.Flush()
+}
+
+// answerError answers the command being carried by an ERR.
+func (s *Session) answerError(e *wire.Err) error {
+	s.client.Seq = s.cmd.last + 1
+	s.client.WritePacket(e.Append(nil))
+	return s.client.Flush()
+}
+
+// answerOK answers the command being carried by an OK.
+func (s *Session) answerOK() error {
+	ok := wire.OK{Status: s.state.Status}
+	s.client.Seq = s.cmd.last + 1
+	s.client.WritePacket(ok.Append(nil, 0x00, s.caps))
+	return s.client.Flush()
+}
+
+// answerEOF answers the command being carried by an EOF, or the OK that stands
+// for it.
+func (s *Session) answerEOF() error {
+	s.client.Seq = s.cmd.last + 1
+	if s.caps.Has(wire.DeprecateEOF) {
+		ok := wire.OK{Status: s.state.Status}
+		s.client.WritePacket(ok.Append(nil, 0xfe, s.caps))
+	} else {
+		eof := wire.EOF{Status: s.state.Status}
+		s.client.WritePacket(eof.Append(nil))
+	}
+	return s.client.Flush()
+}
+
+// context returns the context of waiting for a connection. What ends the
+// session interrupts the sockets; waiting has its own limits.
+func (s *Session) context() context.Context { return context.Background() }
