@@ -74,3 +74,10 @@ func vcsRevision(info *debug.BuildInfo, other string) string {
 	}
 	return revision
 }
+
+// programVersion is the version alone.
+func programVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	v, _ := buildVersion(version, commit, info)
+	return v
+}
