@@ -268,7 +268,7 @@ func (s *scanner) call(i int) {
 		// In quotes these are still built in, and who writes them with a
 		// schema means them (measured: 1305 there).
 		s.builtin(w, i)
-		if s.prev2 != tokDot && s.prev == tokQuoted && w.flags&FlagSequence == 0 {
+		if s.prev2 != tokDot && w.known&s.need == s.need && !w.flags.Has(FlagSequence|FlagLastResult) {
 			return
 		}
 	}

@@ -2,4 +2,4 @@
 
 package lex_test
 
-const slowdown = 2
+const slowdown = 10

@@ -2,4 +2,4 @@
 
 package lex_test
 
-const slowdown = 20
+const slowdown = 100
