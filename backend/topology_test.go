@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -222,5 +224,17 @@ func TestWordsAreAtlas(t *testing.T) {
 	}
 	if _, err := ParseRole("x"); err == nil {
 		t.Error("role x is accepted")
+	}
+}
+
+func TestEveryStateOfABackendIsExplainedToOperators(t *testing.T) {
+	page, err := os.ReadFile("../docs/replicas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []Health{Unknown, Up, Down, Offline} {
+		if !strings.Contains(string(page), "| `"+h.String()+"` |") {
+			t.Errorf("docs/replicas.md does not explain %s", h)
+		}
 	}
 }

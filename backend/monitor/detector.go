@@ -171,6 +171,9 @@ func (d *Detector) seen(obs Observation, now time.Time) Verdict {
 		v = d.primary(obs, fresh, now)
 	} else {
 		v = d.replica(obs, fresh, now)
+		if d.role == backend.RoleAuto && v.Cause == backend.CauseNoReplication {
+			v.Reason = "is read_only and replicates from nowhere, so it is neither a primary nor a replica; SET GLOBAL read_only=0 makes it the one, setting up replication the other"
+		}
 	}
 	v.Role = role
 	return v

@@ -62,6 +62,10 @@ func before(version string, want ...int) bool {
 	return false
 }
 
+// plainIdentity asks only what every server has, for builds and relatives
+// without Galera, GTIDs or super_read_only.
+const plainIdentity = "SELECT @@server_id AS server_id, CONCAT(@@server_id, '@', @@hostname, ':', @@datadir) AS identity, @@GLOBAL.read_only AS read_only"
+
 // identify fills obs from a row of the identity statement.
 func (d *dialect) identify(obs *Observation, r row) {
 	obs.Identified = true

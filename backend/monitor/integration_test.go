@@ -44,6 +44,7 @@ func TestRealServers(t *testing.T) {
 				{"accounts and read_only", accountsAndReadOnly},
 				{"dead and hung servers", deadAndHung},
 				{"a replica with faults is out until it has caught up", replicationFaults},
+				{"role auto follows a promotion and ignores the old primary", followsPromotion},
 			} {
 				t.Run(story.name, func(t *testing.T) {
 					l.t = t
@@ -62,6 +63,9 @@ func newLab(t *testing.T, flavour localserver.Flavour) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cluster.Close() })
+	if err := cluster.Primary.Exec(ctx, "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
 	return &lab{t: t, flavour: flavour, cluster: cluster, primary: cluster.Primary, replica: cluster.Replicas[0],
 		changed: make(chan struct{}, 1)}
 }
@@ -78,9 +82,16 @@ func labConfig() Config {
 // watch starts the monitor and waits until both servers are up.
 func (l *lab) watch() {
 	l.t.Helper()
+	l.start(backend.RoleRW, backend.RoleRO)
+	l.await(5*time.Second, "both up", func() bool { return l.p().Health == backend.Up && l.r().Health == backend.Up })
+}
+
+// start starts the monitor for the servers in these roles.
+func (l *lab) start(primary, replica backend.Role) {
+	l.t.Helper()
 	store, err := backend.NewStore([]backend.Spec{
-		{Address: l.primary.Addr(), Role: backend.RoleRW},
-		{Address: l.replica.Addr(), Role: backend.RoleRO, Weight: 1},
+		{Address: l.primary.Addr(), Role: primary},
+		{Address: l.replica.Addr(), Role: replica, Weight: 1},
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -110,7 +121,6 @@ func (l *lab) watch() {
 		cancel()
 		<-done
 	})
-	l.await(5*time.Second, "both up", func() bool { return l.p().Health == backend.Up && l.r().Health == backend.Up })
 }
 
 func (l *lab) p() *backend.State { return l.store.Load().Find(l.primary.Addr()) }
@@ -179,7 +189,6 @@ func (l *lab) sql(mariadb, mysql string) string {
 }
 
 func probeReads(l *lab) {
-	l.exec(l.primary, "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)")
 	l.must(l.cluster.WaitCaughtUp(l.t.Context()))
 	for _, address := range []string{l.replica.Addr(), "unix:" + l.replica.Socket()} {
 		// Twice: on a new connection, then on the one that was kept.
@@ -215,6 +224,10 @@ func probeReads(l *lab) {
 	l.exec(l.primary, fmt.Sprintf("KILL %d", l.connectionOf(l.primary, localserver.MonitorUser)))
 	if obs := p.Probe(l.t.Context(), labConfig()); obs.Failure != OK {
 		l.t.Errorf("after KILL: %d %v", obs.Failure, obs.Err)
+	}
+	p.dialect.identity = "SELECT @@no_such_variable"
+	if obs := p.Probe(l.t.Context(), labConfig()); obs.Failure != OK || obs.ServerID != l.primary.ServerID() {
+		l.t.Errorf("a server without some variables: %+v", obs)
 	}
 	wrong := labConfig()
 	wrong.Password = "wrong"
@@ -287,7 +300,7 @@ func replicationFaults(l *lab) {
 	l.await(10*time.Second, "back", l.replicaUp)
 
 	// A row that is there already breaks the SQL thread.
-	l.exec(l.replica, l.sql("SET GLOBAL read_only=0", "SET GLOBAL super_read_only=0"),
+	l.exec(l.replica, l.sql("DO 1", "SET GLOBAL super_read_only=0"), // root writes through read_only
 		"SET sql_log_bin=0", "INSERT INTO app.t VALUES (2)")
 	l.exec(l.primary, "INSERT INTO app.t VALUES (2)")
 	l.await(3*time.Second, "SQL thread broken", l.replicaIs(backend.CauseReplicationStopped))
@@ -405,4 +418,28 @@ func (l *lab) grantees(user string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+func followsPromotion(l *lab) {
+	l.exec(l.replica, l.sql("STOP SLAVE", "STOP REPLICA"), l.sql("RESET SLAVE ALL", "RESET REPLICA ALL"))
+	l.start(backend.RoleAuto, backend.RoleAuto)
+	is := func(address string) func() bool {
+		return func() bool {
+			p := l.store.Load().Primary()
+			return p != nil && p.Address == address
+		}
+	}
+	l.await(3*time.Second, "the writable one", is(l.primary.Addr()))
+	old := l.p().Server
+	epoch := old.Epoch()
+	l.exec(l.primary, "SET GLOBAL read_only=1")
+	l.await(2*time.Second, "none", func() bool { return l.store.Load().Primary() == nil })
+	if old.Epoch() == epoch {
+		l.t.Error("connections to the demoted primary are still good")
+	}
+	l.exec(l.replica, l.sql("SET GLOBAL read_only=0", "SET GLOBAL super_read_only=0"), "SET GLOBAL read_only=0")
+	l.await(2*time.Second, "the promoted one", is(l.replica.Addr()))
+	l.exec(l.primary, "SET GLOBAL read_only=0")
+	l.await(2*time.Second, "an alarm for the old one", func() bool { return l.p().Cause == backend.CauseSecondWritable })
+	l.stays(2*time.Second, "the promoted one", is(l.replica.Addr()))
 }

@@ -135,7 +135,7 @@ func (p LogPos) reached(mark LogPos) (ok, comparable bool) {
 	if !ok1 || !ok2 || base != markBase {
 		return false, false
 	}
-	return n > markN, true
+	return n > markN || n == markN && p.Pos >= mark.Pos, true
 }
 
 // splitLog splits "binlog.000012".

@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,6 +112,11 @@ func (p *SQLProber) connect(ctx context.Context, cfg Config) error {
 func (p *SQLProber) ask(ctx context.Context) Observation {
 	var obs Observation
 	row, err := p.row(ctx, p.dialect.identity)
+	var server *mysql.MySQLError
+	if errors.As(err, &server) && server.Number == 1193 { // ER_UNKNOWN_SYSTEM_VARIABLE
+		p.dialect.identity = plainIdentity
+		row, err = p.row(ctx, p.dialect.identity)
+	}
 	if err == nil {
 		p.dialect.identify(&obs, row)
 		if row.flag("wsrep_on") {

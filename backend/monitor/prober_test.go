@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"net"
 	"path/filepath"
@@ -212,4 +213,28 @@ func TestDialects(t *testing.T) {
 			t.Errorf("%q: %s, %s", version, d.flavor, d.replication)
 		}
 	}
+}
+
+// FuzzServerText feeds what a server can put into its answers.
+func FuzzServerText(f *testing.F) {
+	for _, s := range []string{"8.0.22", "10.11.19-MariaDB", "9", "99999999999999999999.1", ".", "bin.000001", "bin.", "-1"} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		d := dialectOf(a)
+		if d.identity == "" || d.replication == "" {
+			t.Errorf("version %q: nothing to ask", a)
+		}
+		p, q := LogPos{File: a, Pos: 1}, LogPos{File: b, Pos: 1}
+		forth, comparable := p.reached(q)
+		back, same := q.reached(p)
+		if comparable != same || comparable && !forth && !back {
+			t.Errorf("positions in %q and %q: %t %t, %t %t", a, b, forth, comparable, back, same)
+		}
+		names := []string{"Seconds_Behind_Master", "Read_Master_Log_Pos", "Master_Server_Id", "Slave_IO_Running"}
+		values := []driver.Value{[]byte(a), []byte(b), nil, a}
+		if ch := channelOf(newRow(names, values)); ch.Lag < 0 {
+			t.Errorf("lag %q is %s", a, ch.Lag)
+		}
+	})
 }

@@ -53,7 +53,7 @@ func replicates(obs Observation, limit time.Duration) (backend.Cause, string) {
 	case obs.Galera.Member:
 		return backend.CauseNotSynced, fmt.Sprintf("is a Galera member that is not synced (wsrep_ready %t, wsrep_local_state %d); it serves again when it is", obs.Galera.Ready, obs.Galera.State)
 	}
-	return backend.CauseNoReplication, "is to serve reads but replicates from nowhere, so nothing tells how old its data is; set up replication, or max_lag = \"off\" if that is intended"
+	return backend.CauseNoReplication, "is to serve reads but replicates from nowhere, so nothing tells how old its data is; set up replication, or set max_lag = \"0s\" if that is intended"
 }
 
 func channelsRun(channels []Channel, limit time.Duration) (backend.Cause, string) {
