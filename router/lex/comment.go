@@ -40,7 +40,7 @@ func (s *scanner) comment(i int) int {
 		// for the end behind them.
 		s.f.Flags |= FlagUncertain
 	}
-	if s.f.Statements == 0 && (s.phase == phStart || s.prevEnd == s.verbEnd && s.prev == tokWord) {
+	if s.f.Statements == 0 && (s.phase == phStart || s.prevEnd == s.verbEnd && s.last.prev() == tokWord) {
 		s.hint(body, end)
 	}
 	return end + 2

@@ -40,7 +40,7 @@ func (s *scanner) grammar(kw keyword, start, end int) {
 		}
 	}
 	if s.pendingEnd {
-		if s.prevKw != kwEnd {
+		if s.last.prevKw() != kwEnd {
 			kw, s.pendingEnd = s.afterEnd(0, kw), false
 		} else {
 			kw, s.pendingEnd = s.afterEnd(kw, kw), false
@@ -74,13 +74,13 @@ func (s *scanner) body(kw keyword) {
 	case 0:
 		return
 	case kwUpdate, kwShare:
-		if s.prevKw == kwFor {
+		if s.last.prevKw() == kwFor {
 			s.f.Flags |= FlagLocking
 		}
 	case kwLock:
 		s.f.Flags |= FlagLocking
 	case kwFor:
-		if s.prevKw == kwValue { // NEXT VALUE FOR, PREVIOUS VALUE FOR
+		if s.last.prevKw() == kwValue { // NEXT VALUE FOR, PREVIOUS VALUE FOR
 			s.f.Flags |= FlagSequence
 		}
 	case kwInto:
@@ -123,11 +123,11 @@ func (s *scanner) programWord(kw keyword) {
 
 // beginsInner reports whether a statement of a block may begin here.
 func (s *scanner) beginsInner() bool {
-	switch s.prevKw {
+	switch s.last.prevKw() {
 	case kwBegin, kwThen, kwElse, kwDo, kwLoop, kwAtomic, kwRepeat:
 		return true
 	}
-	return s.prev == tokOp && s.prevEnd == 0
+	return s.last.prev() == tokOp && s.prevEnd == 0
 }
 
 func (s *scanner) endInnerDML() {
@@ -254,7 +254,7 @@ func (s *scanner) mainVerb(kw keyword) bool {
 func (s *scanner) call(i int) {
 	s.f.Calls |= callBit(s.prevHash)
 	w := s.prevWord
-	if s.prev == tokWord && w != nil && s.prev2 != tokDot &&
+	if s.last.prev() == tokWord && w != nil && s.last.prev2() != tokDot &&
 		w.known&s.need == s.need && (w.known&s.tight == 0 || s.prevEnd == i) {
 		if w.flags != 0 {
 			s.builtin(w, i)
@@ -268,7 +268,7 @@ func (s *scanner) call(i int) {
 		// In quotes these are still built in, and who writes them with a
 		// schema means them (measured: 1305 there).
 		s.builtin(w, i)
-		if s.prev2 != tokDot && w.known&s.need == s.need && !w.flags.Has(FlagSequence|FlagLastResult) {
+		if s.last.prev2() != tokDot && w.known&s.need == s.need && !w.flags.Has(FlagSequence|FlagLastResult) {
 			return
 		}
 	}
@@ -281,7 +281,7 @@ func (s *scanner) call(i int) {
 // prevNameLen returns the length of the last word without quotes.
 func (s *scanner) prevNameLen() int {
 	n := s.prevEnd - s.prevStart
-	if s.prev == tokQuoted {
+	if s.last.prev() == tokQuoted {
 		n--
 	}
 	return n
@@ -300,7 +300,7 @@ func (s *scanner) builtin(w *word, open int) {
 // isCall reports whether a name before a parenthesis may be called there. It
 // is not in places where a name takes a list of columns.
 func (s *scanner) isCall() bool {
-	if s.prev2 == tokDot {
+	if s.last.prev2() == tokDot {
 		// db.f( or, in INSERT INTO db.t(a), a table.
 		if s.insertCols && s.depth == s.verbDepth {
 			s.insertCols = false
@@ -312,17 +312,19 @@ func (s *scanner) isCall() bool {
 	case s.insertCols && s.depth == s.verbDepth:
 		s.insertCols = false
 		return false
-	case s.prev2 == tokClose, s.prev2 == tokLiteral: // MATCH (a) AGAINST (...), (SELECT 1) t (a), '$' COLUMNS (...)
+	case s.last.prev2() == tokClose, s.last.prev2() == tokLiteral: // MATCH (a) AGAINST (...), (SELECT 1) t (a), '$' COLUMNS (...)
 		return false
 	case s.prev2Is(kwAs), s.prev2Is(kwTable), s.prev2Is(kwWith), s.prev2Is(kwRecursive):
 		return false
-	case s.phase == phWith && s.depth == s.verbDepth && s.prev2 == tokComma:
+	case s.phase == phWith && s.depth == s.verbDepth && s.last.prev2() == tokComma:
 		return false
 	}
 	return s.callsMatter()
 }
 
-func (s *scanner) prev2Is(kw keyword) bool { return s.prev2 == tokWord && s.prev2Kw == kw }
+func (s *scanner) prev2Is(kw keyword) bool {
+	return s.last.prev2() == tokWord && s.last.prev2Kw() == kw
+}
 
 // callsMatter reports whether the statement runs the functions it names:
 // definitions do not, and what CALL runs is unknown anyway.

@@ -81,24 +81,17 @@ func (n *normaliser) space() {
 	n.glue = false
 }
 
-func (s *scanner) emitWord(hash uint64, start, end int) {
-	s.put(hash)
-	if s.wantText {
-		s.space()
-		s.text = appendLower(s.text, s.b[start:end])
-	}
+func (s *scanner) textWord(start, end int) {
+	s.space()
+	s.text = appendLower(s.text, s.b[start:end])
 }
 
-// emitQuoted drops the quotes of identifiers that need none. The hash is that
+// textQuoted drops the quotes of identifiers that need none. The hash is that
 // of the bare word either way.
-func (s *scanner) emitQuoted(hash uint64, start, end int, w *word) {
-	s.put(hash)
-	if !s.wantText {
-		return
-	}
+func (s *scanner) textQuoted(start, end int) {
 	s.space()
 	name := s.b[start:end]
-	bare := w == nil && len(name) > 0 && byteClass[name[0]] != clDigit
+	bare := s.lookupName(start, end) == nil && len(name) > 0 && byteClass[name[0]] != clDigit
 	for _, c := range name {
 		bare = bare && s.isWord[c]
 	}
@@ -134,7 +127,7 @@ func (s *scanner) emitLiteral() {
 	}
 	s.put(hashLiteral)
 	s.state = listLiteral
-	s.firstLit = s.prev == tokOpen
+	s.firstLit = s.last.prev() == tokOpen
 	if s.wantText {
 		s.space()
 		s.text = append(s.text, '?')
@@ -158,7 +151,7 @@ func (s *scanner) open() {
 	s.rowDigest, s.rowText = s.digest, len(s.text)
 	s.put(hashOpen)
 	if s.wantText {
-		if s.prev == tokQuoted || s.prev == tokWord && s.prevKw != kwValues &&
+		if s.last.prev() == tokQuoted || s.last.prev() == tokWord && s.last.prevKw() != kwValues &&
 			(s.prevWord == nil || s.prevWord.known&isFunction != 0) {
 			s.glue = true
 		}
@@ -193,19 +186,20 @@ func (s *scanner) close() {
 	}
 }
 
-func (s *scanner) emitDot() {
-	s.put(hashDot)
-	if s.wantText {
-		s.text = append(s.text, '.')
-		s.glue = true
-	}
+func (s *scanner) textDot() {
+	s.text = append(s.text, '.')
+	s.glue = true
 }
 
 // emitOp emits an operator; an empty one is the semicolon.
 func (s *scanner) emitOp(start, end int) {
-	h := uint64(hashOp)
-	for _, c := range s.b[start:end] {
-		h = (h ^ uint64(c)) * hashMul
+	h := hashOp
+	if end-start == 1 {
+		h ^= uint64(s.b[start]) << 8
+	} else {
+		for _, c := range s.b[start:end] {
+			h = (h ^ uint64(c)) * hashMul
+		}
 	}
 	s.put(h)
 	if !s.wantText {

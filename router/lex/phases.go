@@ -66,7 +66,7 @@ func (s *scanner) phaseWord(kw keyword, start, end int) {
 			s.class = Unlock
 		}
 	case phFlush:
-		if kw == kwLock && s.prevKw == kwRead || kw == kwExport && s.prevKw == kwFor {
+		if kw == kwLock && s.last.prevKw() == kwRead || kw == kwExport && s.last.prevKw() == kwFor {
 			s.class = Lock
 		}
 	case phKill:
@@ -136,9 +136,9 @@ func (s *scanner) showWord(kw keyword) {
 
 func (s *scanner) trxOption(kw keyword) {
 	switch {
-	case kw == kwOnly && s.prevKw == kwRead:
+	case kw == kwOnly && s.last.prevKw() == kwRead:
 		s.f.Flags |= FlagReadOnlyTrx
-	case kw == kwWrite && s.prevKw == kwRead:
+	case kw == kwWrite && s.last.prevKw() == kwRead:
 		s.f.Flags |= FlagReadWriteTrx
 	case kw == kwSnapshot:
 		s.f.Flags |= FlagConsistentSnapshot
@@ -198,7 +198,7 @@ func (s *scanner) nameWord(kw keyword, start, end int) {
 		return
 	}
 	switch {
-	case s.haveName && s.prev == tokDot:
+	case s.haveName && s.last.prev() == tokDot:
 		s.setTempName(span, true)
 	case s.haveName:
 		s.phase = phBody
@@ -252,7 +252,7 @@ func (s *scanner) setWord(kw keyword, start, end int) {
 	case kwTransaction:
 		s.setTransaction(s.setScope)
 	case kwRole:
-		if s.prevKw == kwDefault {
+		if s.last.prevKw() == kwDefault {
 			s.class = Account
 		} else {
 			s.f.Flags |= FlagSetRole

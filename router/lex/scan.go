@@ -31,6 +31,15 @@ const (
 	tokOp
 )
 
+// lastTokens holds kind and keyword of the last two tokens in one word, because
+// it is written for every token: kind2, keyword2, kind, keyword.
+type lastTokens uint32
+
+func (l lastTokens) prev() tokenKind  { return tokenKind(l >> 8) }
+func (l lastTokens) prevKw() keyword  { return keyword(l) }
+func (l lastTokens) prev2() tokenKind { return tokenKind(l >> 24) }
+func (l lastTokens) prev2Kw() keyword { return keyword(l >> 16) }
+
 // scanner is the state of one Scan. It lives on the stack.
 type scanner struct {
 	b      []byte // the statement without trailing blanks and semicolons
@@ -42,12 +51,11 @@ type scanner struct {
 
 	// The last two tokens. prevWord, prevHash, prevStart and prevEnd describe
 	// the last word or quoted identifier (without its quotes).
-	prev, prev2     tokenKind
-	prevKw, prev2Kw keyword
-	prevWord        *word
-	prevHash        uint64
-	prevStart       int
-	prevEnd         int // end of the last token, quotes included
+	last      lastTokens
+	prevWord  *word
+	prevHash  uint64
+	prevStart int
+	prevEnd   int // end of the last token, quotes included
 
 	statement
 	normaliser
@@ -138,7 +146,7 @@ func (s *scanner) run() {
 		case clDot:
 			i = s.dot(i)
 		case clOpen:
-			if s.prev == tokWord || s.prev == tokQuoted {
+			if s.last.prev() == tokWord || s.last.prev() == tokQuoted {
 				s.call(i)
 			}
 			s.open()
@@ -207,8 +215,8 @@ func (s *scanner) shift(kind tokenKind, kw keyword, end int) {
 	if s.phase == phStart && kind != tokOpen {
 		s.phase, s.class = phBody, Unknown
 	}
-	s.prev2, s.prev2Kw = s.prev, s.prevKw
-	s.prev, s.prevKw, s.prevEnd = kind, kw, end
+	s.last = s.last<<16 | lastTokens(kind)<<8 | lastTokens(kw)
+	s.prevEnd = end
 }
 
 // word reads an unquoted word or one of the literals that begin like one.
@@ -226,10 +234,13 @@ func (s *scanner) word(start int) int {
 	}
 	lo, hi, hash := foldWord(b, start, i)
 	w := lookup(b, start, i, lo, hi)
-	if w != nil && isListLiteral(w.kw) && (s.prev == tokOpen || s.prev == tokComma) {
+	if w != nil && isListLiteral(w.kw) && (s.last.prev() == tokOpen || s.last.prev() == tokComma) {
 		return s.literal(i)
 	}
-	s.emitWord(hash, start, i)
+	s.put(hash)
+	if s.wantText {
+		s.textWord(start, i)
+	}
 	var kw keyword
 	if w != nil {
 		kw = w.kw
@@ -257,7 +268,10 @@ func (s *scanner) qualified(start int) int {
 		i++
 	}
 	lo, _, hash := foldWord(b, start, i)
-	s.emitWord(hash, start, i)
+	s.put(hash)
+	if s.wantText {
+		s.textWord(start, i)
+	}
 	if s.mode.Flavor != FlavorMySQL && (lo == nextvalWord && i-start == 7 || lo == currvalWord && i-start == 7) {
 		s.f.Flags |= FlagSequence
 	}
@@ -277,14 +291,17 @@ const (
 // dot reads a dot and, if it joins two names, the name behind it.
 func (s *scanner) dot(i int) int {
 	b := s.b
-	joined := s.prevEnd == i && i > 0 && (s.prev == tokWord || s.prev == tokQuoted || s.prev == tokVar)
+	joined := s.prevEnd == i && i > 0 && (s.last.prev() == tokWord || s.last.prev() == tokQuoted || s.last.prev() == tokVar)
 	if !joined && i+1 < len(b) && byteClass[b[i+1]] == clDigit {
 		return s.number(i)
 	}
-	if isServerSchema(s.prevKw) {
+	if isServerSchema(s.last.prevKw()) || s.last.prev() == tokQuoted && s.quotedServerSchema() {
 		s.f.Flags |= FlagServerSchema
 	}
-	s.emitDot()
+	s.put(hashDot)
+	if s.wantText {
+		s.textDot()
+	}
 	s.shift(tokDot, 0, i+1)
 	if joined && i+1 < len(b) && s.isWord[b[i+1]] {
 		return s.qualified(i + 1)
@@ -293,6 +310,17 @@ func (s *scanner) dot(i int) int {
 }
 
 func isServerSchema(kw keyword) bool { return kw >= kwInformationSchema && kw <= kwSys }
+
+// quotedServerSchema does the same for a quoted identifier, most of which have
+// another length.
+func (s *scanner) quotedServerSchema() bool {
+	switch s.prevNameLen() {
+	case len("sys"), len("mysql"), len("information_schema"):
+		w := s.lookupName(s.prevStart, s.prevEnd-1)
+		return w != nil && isServerSchema(w.kw)
+	}
+	return false
+}
 
 // number reads a number, or a name that begins with a digit such as 1a.
 func (s *scanner) number(start int) int {
@@ -378,7 +406,9 @@ func (s *scanner) str(start int) int {
 				i++
 				continue
 			}
-			s.checkHidden(start, i)
+			if s.exec > 0 {
+				s.checkHidden(start, i)
+			}
 			if s.wantString && s.firstString == nil {
 				s.firstString = s.unescape(start+1, i, quote)
 			}
@@ -478,22 +508,22 @@ func (s *scanner) quoted(start int) int {
 		s.op(start)
 		return len(b)
 	}
-	s.checkHidden(start, i)
+	if s.exec > 0 {
+		s.checkHidden(start, i)
+	}
 	if s.modeChanged && quote == '"' {
 		s.f.Flags |= FlagUncertain
 	}
-	lo, hi, hash := foldWord(b, start+1, i)
-	w := lookup(b, start+1, i, lo, hi)
-	s.emitQuoted(hash, start+1, i, w)
+	_, _, hash := foldWord(b, start+1, i)
+	s.put(hash)
+	if s.wantText {
+		s.textQuoted(start+1, i)
+	}
 	if s.phase != phBody {
 		s.name(start+1, i)
 	}
-	kw := keyword(0)
-	if w != nil && isServerSchema(w.kw) {
-		kw = w.kw
-	}
 	s.prevWord, s.prevHash, s.prevStart = nil, hash, start+1
-	s.shift(tokQuoted, kw, i+1)
+	s.shift(tokQuoted, 0, i+1)
 	return i + 1
 }
 
@@ -502,7 +532,7 @@ func (s *scanner) op(i int) int {
 	b, start := s.b, i
 	for i++; i < len(b) && opTail[b[i]]; i++ {
 	}
-	if b[start] == ':' && i-start == 2 && b[start+1] == '=' && s.prev == tokVar {
+	if b[start] == ':' && i-start == 2 && b[start+1] == '=' && s.last.prev() == tokVar {
 		s.f.Flags |= FlagUserVarWrite
 	}
 	s.emitOp(start, i)
@@ -527,7 +557,7 @@ func (s *scanner) variable(i int) int {
 	if i+1 < len(b) && b[i+1] == '@' {
 		return s.systemVariable(i)
 	}
-	account := !s.setItem && (s.prev == tokWord || s.prev == tokLiteral || s.prev == tokQuoted)
+	account := !s.setItem && (s.last.prev() == tokWord || s.last.prev() == tokLiteral || s.last.prev() == tokQuoted)
 	start := i + 1
 	end := start
 	switch {
@@ -661,7 +691,7 @@ func (s *scanner) semicolon() {
 
 func (s *scanner) endStatement() {
 	f := s.f
-	if s.prev == tokNone {
+	if s.last.prev() == tokNone {
 		s.class = Empty
 	}
 	f.Statements++
@@ -689,7 +719,7 @@ func (s *scanner) endStatement() {
 		s.modeChanged = true
 	}
 	s.statement = statement{}
-	s.prev, s.prev2, s.prevKw, s.prev2Kw, s.prevWord = tokNone, tokNone, 0, 0, nil
+	s.last, s.prevWord = 0, nil
 }
 
 func (s *scanner) finish() {
@@ -701,7 +731,7 @@ func (s *scanner) finish() {
 	if s.exec > 0 {
 		s.f.Flags |= FlagUnterminated
 	}
-	if s.prev == tokNone && s.f.Statements == 0 && len(s.b) == 0 {
+	if s.last.prev() == tokNone && s.f.Statements == 0 && len(s.b) == 0 {
 		s.f.Class, s.f.Classes = Empty, Empty.Set()
 		return
 	}
