@@ -1,0 +1,75 @@
+package causal
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Mark numbers the writes acknowledged so far. Marks only grow; the zero Mark
+// stands for nothing written.
+type Mark uint64
+
+// Log collects acknowledged writes. It is safe for concurrent use; reading the
+// current mark takes no lock.
+type Log struct {
+	mark atomic.Uint64
+
+	mu      sync.Mutex
+	written set
+	// blind: there was a write whose GTID is not known, so that no replica can
+	// be known to have all.
+	blind bool
+}
+
+// Mark returns the mark of the last write.
+func (l *Log) Mark() Mark { return Mark(l.mark.Load()) }
+
+// Wrote notes a write by the GTIDs its server reports. It must be called before
+// the client can learn that the write succeeded. gtids is not kept.
+func (l *Log) Wrote(gtids []byte) Mark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := Mark(l.mark.Load() + 1)
+	if !l.written.add(gtids) {
+		l.blind = true
+	}
+	l.mark.Store(uint64(m))
+	return m
+}
+
+// WroteBlind notes a write whose GTID is not known, because the server keeps
+// none.
+func (l *Log) WroteBlind() Mark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := Mark(l.mark.Load() + 1)
+	l.blind = true
+	l.mark.Store(uint64(m))
+	return m
+}
+
+// Restart begins anew with what a new primary has: what the one before wrote
+// and the new one lacks is lost, and nobody should wait for it. Marks go on.
+func (l *Log) Restart(gtids []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written = set{}
+	l.blind = false
+	m := Mark(l.mark.Load() + 1)
+	if !l.written.add(gtids) {
+		l.blind = true
+	}
+	l.mark.Store(uint64(m))
+}
+
+// Wait appends what a replica has to have applied to be at the mark returned,
+// the current one. ok is false if that cannot be said: reads then belong on
+// the primary.
+func (l *Log) Wait(dst []byte) (gtids []byte, at Mark, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.blind {
+		return dst, 0, false
+	}
+	return l.written.append(dst), Mark(l.mark.Load()), true
+}
