@@ -67,7 +67,8 @@ type ServerExchange struct {
 	plugin   string
 	state    serverState
 	key      *rsa.PrivateKey
-	password bool
+	password bool // see PasswordUsed
+	unknown  bool // Account is a stand-in
 }
 
 type serverState byte
@@ -81,19 +82,9 @@ const (
 	finished
 )
 
-// decoy stands in for accounts that do not exist: it computes what the account
-// of a known password does, and then says no.
-type decoy struct{ plainVerifier }
-
-func (d *decoy) CheckResponse(plugin string, salt, response []byte) Fast {
-	d.plainVerifier.CheckResponse(plugin, salt, response)
-	return Wrong
-}
-
-func (d *decoy) CheckPassword(password []byte) bool {
-	d.plainVerifier.CheckPassword(password)
-	return false
-}
+// unknownAccount stands in for accounts that do not exist, so that the same code
+// runs. accept makes sure that it lets nobody in.
+var unknownAccount Verifier = &plainVerifier{}
 
 // PasswordUsed reports whether the client has offered a password so far, for
 // "(using password: YES)" in error 1045.
@@ -131,7 +122,7 @@ func (x *ServerExchange) StartAgain(plugin string, response []byte) Step {
 
 func (x *ServerExchange) begin(plugin string) {
 	if x.Account == nil {
-		x.Account = new(decoy)
+		x.Account, x.unknown = unknownAccount, true
 	}
 	if x.DefaultPlugin == "" {
 		x.DefaultPlugin = CachingSHA2
@@ -266,6 +257,9 @@ func (x *ServerExchange) checkPassword(packet []byte) Step {
 }
 
 func (x *ServerExchange) accept(packet []byte) Step {
+	if x.unknown {
+		return x.deny()
+	}
 	x.state = finished
 	return Step{Accept, packet}
 }
