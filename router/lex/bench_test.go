@@ -24,6 +24,7 @@ var ormJoin = "SELECT `u`.`id` AS `u0_`, `u`.`email` AS `u1_`, `u`.`created_at` 
 
 func BenchmarkScan(b *testing.B) {
 	for _, bm := range []struct{ name, text string }{
+		{"empty", "x"},
 		{"point select", pointSelect},
 		{"ORM join", ormJoin},
 		{"update", "UPDATE sbtest1 SET k=k+1 WHERE id=4711"},

@@ -87,6 +87,7 @@ func (s *scanner) hint(start, end int) {
 	if n == 0 {
 		return
 	}
+	s.f.hinted = true
 	primary := equalFold(key, "master") || equalFold(key, "primary")
 	replica := equalFold(key, "slave") || equalFold(key, "replica")
 	switch {

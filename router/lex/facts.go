@@ -160,6 +160,19 @@ type Facts struct {
 	tempDropped [maxTempNames]Span
 	nCreated    uint8
 	nDropped    uint8
+	hinted      bool // Hint is not the zero value
+}
+
+// reset makes f that of a new statement. It names the fields because there is
+// no need to clear the arrays.
+func (f *Facts) reset(stmt []byte, mode Mode) {
+	f.Stmt, f.Mode = stmt, mode
+	f.Flags, f.Classes, f.Digest, f.Calls, f.KillID, f.Statements = 0, 0, 0, 0, 0, 0
+	f.Class, f.Inner, f.Show = Unknown, Unknown, ShowNothing
+	f.schema, f.nCreated, f.nDropped = Span{}, 0, 0
+	if f.hinted {
+		f.Hint, f.hinted = Hint{}, false
+	}
 }
 
 func (f *Facts) bytes(s Span) []byte { return f.Stmt[s.Start:s.End:s.End] }

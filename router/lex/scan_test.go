@@ -245,11 +245,12 @@ func FuzzScan(f *testing.F) {
 			NoBackslashEscapes: bits&64 != 0, IgnoreSpace: bits&128 != 0, Oracle: bits&256 != 0,
 		}
 		var a, b lex.Facts
-		lex.Scan([]byte("USE x; /*master*/ KILL 5; DROP TABLE a, b, c, d, e"), mode, &b)
+		lex.Scan([]byte("/*slave@x*/ /*max_lag=1s*/ USE x; KILL 5; DROP TABLE a, b, c, d, e; SELECT f()"), mode, &b)
 		lex.Scan(stmt, mode, &a)
 		lex.Scan(stmt, mode, &b)
 		if a.Flags != b.Flags || a.Classes != b.Classes || a.Digest != b.Digest || a.Statements != b.Statements ||
-			a.Class != b.Class || string(a.Schema()) != string(b.Schema()) || a.KillID != b.KillID {
+			a.Class != b.Class || a.Inner != b.Inner || a.Show != b.Show || a.Calls != b.Calls ||
+			fmt.Sprint(a.Hint) != fmt.Sprint(b.Hint) || string(a.Schema()) != string(b.Schema()) || a.KillID != b.KillID {
 			t.Error("a used Facts gives another answer than a fresh one")
 		}
 		for i := range a.NumTempCreated() {

@@ -172,6 +172,15 @@ func foldWord(b []byte, start, end int) (lo, hi, hash uint64) {
 	return lo, hi, hash * hashMul
 }
 
+// isShort reports whether foldShort can read n bytes at start.
+func isShort(b []byte, start, n int) bool { return uint(n-1) < 8 && start+8 <= len(b) }
+
+// foldShort is foldWord for the common case; it is small enough to be inlined.
+func foldShort(b []byte, start, n int) (lo, hash uint64) {
+	lo = fold8(binary.LittleEndian.Uint64(b[start:]) & (^uint64(0) >> ((64 - 8*uint(n)) & 63)))
+	return lo, (lo ^ uint64(n)<<56) * hashMul
+}
+
 // FunctionBit returns the bit of Facts.Calls that stands for a function.
 func FunctionBit(name string) uint64 {
 	_, _, hash := foldWord([]byte(name), 0, len(name))
