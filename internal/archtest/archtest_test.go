@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"router/ast": {"router/lex", tidbParser},
 
 	"backend":          {"internal/metric", goMySQL},
+	"backend/causal":   {},
 	"backend/pool":     {"backend", "wire", "wire/auth", "internal/*"},
 	"backend/monitor":  {"backend", "internal/*", mysqlDriver},
 	"backend/failover": {"backend", "internal/*"},
@@ -65,7 +66,7 @@ var allowed = map[string][]string{
 	// the pool's words what state a connection must be in.
 	"proxy/session": {"router", "router/lex", "wire", "backend/pool"},
 	"proxy": {
-		"proxy/session", "router", "router/lex", "wire", "wire/auth", "backend", "backend/pool", "internal/*", zap,
+		"proxy/session", "router", "router/lex", "wire", "wire/auth", "backend", "backend/causal", "backend/pool", "internal/*", zap,
 	},
 
 	// The console speaks MySQL: framing and login are wire's.
@@ -99,7 +100,7 @@ var allowedInTestsOf = map[string][]string{
 	"backend":             {goMySQL},
 	"internal/localproxy": {toml},
 	"router":              {tidbParser},
-	"router/lex":          {tidbParser},
+	"router/lex":          {tidbParser, xSys},
 	"router/ast":          {tidbParser},
 	"wire":                {goMySQL},
 	"wire/auth":           {"wire"},
