@@ -69,7 +69,7 @@ func TestSysbenchReadWrite(t *testing.T) {
 				for i := range after {
 					after[i] -= before[i]
 				}
-				t.Logf("SELECTs on primary, weight 1, weight 5: %v\n%s", after, out)
+				t.Logf("SELECTs on primary, weight 1, weight 5: %v; %s", after, strings.Join(sysbenchFigures.FindAllString(out, -1), "; "))
 				wantNoErrors(t, out, deadlocks(t, c.Primary)-deadlocksBefore)
 				if v.share {
 					reads := float64(after[1] + after[2])
@@ -107,6 +107,8 @@ func sysbench(t *testing.T, p *localproxy.Proxy, arguments ...string) string {
 }
 
 var sysbenchErrors = regexp.MustCompile(`(?m)^ *(ignored errors|reconnects): +(\d+)`)
+
+var sysbenchFigures = regexp.MustCompile(`(transactions|queries|ignored errors|reconnects): .*`)
 
 // wantNoErrors checks sysbench's own counts. It goes on after deadlocks, which
 // come without a proxy as well: there must be no more errors than the primary has

@@ -98,6 +98,7 @@ func arguments(f Flavour, dir string, port int, serverID uint32) []string {
 		"--skip-name-resolve",
 		"--character-set-server=utf8mb4",
 		"--local-infile=ON",
+		"--log-bin-trust-function-creators=ON",
 	}
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root") // servers refuse to run as root unasked
@@ -109,7 +110,6 @@ func arguments(f Flavour, dir string, port int, serverID uint32) []string {
 			"--gtid-mode=ON",
 			"--enforce-gtid-consistency=ON",
 			"--log-replica-updates=ON",
-			"--log-bin-trust-function-creators=ON",
 		)
 	}
 	return append(args,

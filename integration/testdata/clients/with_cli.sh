@@ -15,7 +15,7 @@ USE $schema;
 DELETE FROM $table WHERE a < 1000;
 INSERT INTO $table (a, b) VALUES (1, 'one'), (2, 'two');
 BEGIN;
-UPDATE $table SET b = 'changed';
+UPDATE $table SET b = 'changed' WHERE a < 1000;
 SELECT a, b FROM $table WHERE a < 1000 ORDER BY a;
 ROLLBACK;
 SELECT a, b FROM $table WHERE a < 1000 ORDER BY a FOR UPDATE;
