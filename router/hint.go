@@ -1,37 +1,32 @@
 package router
 
-import (
-	"bytes"
-	"time"
-)
+import "time"
 
-// parseDuration reads the argument of max_lag: digits and one of ms, s, m.
-func parseDuration(b []byte) (time.Duration, bool) {
+// parseDuration reads the argument of max_lag, which the lexer has found to be
+// digits and one of ms, s, m.
+func parseDuration(b []byte) time.Duration {
 	n, i := time.Duration(0), 0
-	for i < len(b) && b[i]-'0' < 10 && n < 1<<40 {
+	for i < len(b) && b[i]-'0' < 10 {
 		n = n*10 + time.Duration(b[i]-'0')
 		i++
 	}
-	if i == 0 {
-		return 0, false
+	switch {
+	case len(b)-i == 2:
+		return n * time.Millisecond
+	case b[i]|0x20 == 's':
+		return n * time.Second
 	}
-	switch string(bytes.TrimSpace(b[i:])) {
-	case "ms", "MS":
-		return n * time.Millisecond, true
-	case "s", "S":
-		return n * time.Second, true
-	case "m", "M":
-		return n * time.Minute, true
-	}
-	return 0, false
+	return n * time.Minute
 }
 
-// parseConsistency reads the argument of consistency.
-func parseConsistency(b []byte) (Consistency, bool) {
-	for c, name := range [...]string{ConsistencyOff: "off", ConsistencySession: "session", ConsistencyGlobal: "global"} {
-		if name != "" && bytes.EqualFold(b, []byte(name)) {
-			return Consistency(c), true
-		}
+// parseConsistency reads the argument of consistency, which the lexer has
+// found to be off, session or global.
+func parseConsistency(b []byte) Consistency {
+	switch b[0] | 0x20 {
+	case 'o':
+		return ConsistencyOff
+	case 's':
+		return ConsistencySession
 	}
-	return ConsistencyDefault, false
+	return ConsistencyGlobal
 }

@@ -341,9 +341,9 @@ func constrain(d *Decision, f *lex.Facts, rules *Rules, rule *Rule) {
 		d.Tag, d.Backend = "", rules.knownBackend(f.Hint.Arg)
 	}
 	if f.Hint.MaxLag != nil {
-		d.MaxLag, _ = parseDuration(f.Hint.MaxLag)
+		d.MaxLag = parseDuration(f.Hint.MaxLag)
 	}
 	if f.Hint.Consistency != nil {
-		d.Consistency, _ = parseConsistency(f.Hint.Consistency)
+		d.Consistency = parseConsistency(f.Hint.Consistency)
 	}
 }

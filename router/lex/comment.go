@@ -99,13 +99,24 @@ func (s *scanner) hint(start, end int) {
 		h.setRoute(HintTag, arg)
 	case sep == '=' && equalFold(key, "backend"):
 		h.setRoute(HintBackend, arg)
-	case sep == '=' && equalFold(key, "max_lag"):
+	case sep == '=' && equalFold(key, "max_lag") && isDuration(arg):
 		h.MaxLag = arg
-	case sep == '=' && equalFold(key, "consistency"):
+	case sep == '=' && equalFold(key, "consistency") && isConsistency(arg):
 		h.Consistency = arg
 	default:
 		s.f.Flags |= FlagUnknownHint
 	}
+}
+
+// isDuration reports whether b is digits and one of ms, s, m.
+func isDuration(b []byte) bool {
+	n := digits(b, 0)
+	unit := b[n:]
+	return n > 0 && n < 10 && (equalFold(unit, "ms") || equalFold(unit, "s") || equalFold(unit, "m"))
+}
+
+func isConsistency(b []byte) bool {
+	return equalFold(b, "off") || equalFold(b, "session") || equalFold(b, "global")
 }
 
 func (h *Hint) setRoute(r RouteHint, arg []byte) {

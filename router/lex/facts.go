@@ -221,7 +221,7 @@ type Hint struct {
 	Route RouteHint
 	// Arg is the tag or the address.
 	Arg []byte
-	// MaxLag is the argument of max_lag=, a duration such as 200ms.
+	// MaxLag is the argument of max_lag=: digits and ms, s or m, in any case.
 	MaxLag []byte
 	// Consistency is the argument of consistency=: off, session or global, in
 	// any case.

@@ -97,6 +97,8 @@ func TestScanFlags(t *testing.T) {
 		{"an account is no variable", "CREATE USER a@b", lex.Mode{}, 0, lex.FlagUserVarRead},
 		{"LOAD DATA into a variable", "LOAD DATA LOCAL INFILE 'x' INTO TABLE t (a, @b)", lex.Mode{}, lex.FlagUserVarWrite | lex.FlagLocalInfile, 0},
 		{"hint unknown", "/*sharding=3*/ SELECT 1", lex.Mode{}, lex.FlagUnknownHint, 0},
+		{"a hint with a bad argument", "/*max_lag=soon*/ SELECT 1", lex.Mode{}, lex.FlagUnknownHint, 0},
+		{"a hint with a good one", "/* MAX_LAG = 2S */ SELECT 1", lex.Mode{}, 0, lex.FlagUnknownHint},
 		{"an ordinary comment", "/* ApplicationName=DBeaver 22 */ SELECT 1", lex.Mode{}, 0, lex.FlagUnknownHint},
 		{"XML comment in a string", "SELECT '<!-- x -->'", lex.Mode{}, 0, lex.FlagUnterminated},
 		{"arrow operators", "SELECT a->'$.x', a->>'$.y' FROM t", lex.Mode{}, 0, lex.FlagUnterminated},
