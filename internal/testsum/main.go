@@ -137,7 +137,9 @@ func (s *summary) fail(n name, e event) {
 	if s.broken[n.String()] && n.test == "" {
 		return // its failed tests were counted
 	}
-	s.show("FAILED", n)
+	if !s.broken[n.String()] || s.said(n) != "" {
+		s.show("FAILED", n)
+	}
 	if n.test == "" { // the process ended on its own: whatever ran then has a part in it
 		for other := range s.running {
 			if other.pkg == n.pkg {
@@ -177,6 +179,15 @@ func (s *summary) finish() bool {
 
 // reason is what the test said when it skipped itself.
 func (s *summary) reason(n name) string {
+	if said := s.said(n); said != "" {
+		return said
+	}
+	return "no reason given"
+}
+
+// said is a test's own output in one line, without the frame that go test puts
+// around it.
+func (s *summary) said(n name) string {
 	var said []string
 	for _, line := range s.output[n] {
 		line = strings.TrimSpace(line)
@@ -184,9 +195,6 @@ func (s *summary) reason(n name) string {
 			continue
 		}
 		said = append(said, line)
-	}
-	if len(said) == 0 {
-		return "no reason given"
 	}
 	return strings.Join(said, " ")
 }
