@@ -243,8 +243,10 @@ type Server struct {
 	// Network and Address are the arguments for net.Dial.
 	Network, Address string
 
-	epoch atomic.Uint64
-	_     [64]byte // keeps the counters off the cache line every decision reads
+	epoch    atomic.Uint64
+	applied  atomic.Uint64 // see Applied
+	behindAt atomic.Int64  // see NoteBehind; UNIX nanoseconds
+	_        [64]byte      // keeps the counters off the cache line every decision reads
 
 	// Stats counts what was done with the server.
 	Stats Counters

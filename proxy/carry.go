@@ -114,10 +114,11 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind) error {
 			return notPrepared(c, err)
 		}
 	}
-	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, &s.state)
+	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	if s.preparing != nil {
 		s.response.PreparedID = s.preparing.ID
 	}
+	s.noteBlindWrite(c)
 	n, err := c.Wire.Write(s.cmd.packet)
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}
@@ -154,22 +155,27 @@ func (s *Session) unkillable() {
 // write; larger ones are sent from where they lie.
 const smallPiece = 4 << 10
 
-// relay passes the answer on until it is complete.
+// relay passes the answer on until it is complete. Consecutive parts that lie
+// in the server's buffer as they are to be sent go out in one write.
 func (s *Session) relay(c *pool.Conn) error {
 	r := &s.response
-	for !r.Done() {
-		op, n := r.Step(c.Wire.Buffered())
+	for ready := 0; ; {
+		if r.Done() {
+			return s.forward(c, ready, true)
+		}
+		op, n := r.Step(c.Wire.Buffered()[ready:])
+		if op == wire.OpForward {
+			ready += n
+			continue
+		}
+		if err := s.forward(c, ready, op == wire.OpMore); err != nil {
+			return err
+		}
+		ready = 0
 		switch op {
 		case wire.OpMore:
-			if err := s.client.Flush(); err != nil {
-				return errClientGone
-			}
 			if err := c.Wire.Fill(); err != nil {
 				return &lostError{server: c.Server, err: err}
-			}
-		case wire.OpForward:
-			if err := s.forward(c, n, r.Done()); err != nil {
-				return errClientGone
 			}
 		case wire.OpReplace:
 			s.client.Queue(r.Packet())
@@ -182,23 +188,28 @@ func (s *Session) relay(c *pool.Conn) error {
 			return &lostError{server: c.Server, err: r.Err()}
 		}
 	}
-	if err := s.client.Flush(); err != nil {
+}
+
+// forward sends the next n bytes of the answer; flush says that nothing can be
+// added to them now.
+func (s *Session) forward(c *pool.Conn, n int, flush bool) error {
+	p := c.Wire.Buffered()[:n]
+	var err error
+	switch {
+	case n == 0 && flush:
+		err = s.client.Flush()
+	case n > smallPiece || flush:
+		_, err = s.client.Write(p)
+	case n > 0:
+		s.client.Queue(p)
+	}
+	if n > 0 {
+		c.Wire.Discard(n)
+	}
+	if err != nil {
 		return errClientGone
 	}
 	return nil
-}
-
-// forward sends the next n bytes of the answer, or queues them if more of it
-// lies in the buffer already.
-func (s *Session) forward(c *pool.Conn, n int, last bool) (err error) {
-	p := c.Wire.Buffered()[:n]
-	if n <= smallPiece && !last {
-		s.client.Queue(p)
-	} else {
-		_, err = s.client.Write(p)
-	}
-	c.Wire.Discard(n)
-	return err
 }
 
 // stream sends the rest of a command that is too long to be read first.
@@ -322,7 +333,7 @@ func (s *Session) infile(c *pool.Conn, n int) error {
 		return &lostError{server: c.Server, err: errors.New("the server asks for a file of the client, which the statement does not offer")}
 	}
 	if err := s.forward(c, n, true); err != nil {
-		return errClientGone
+		return err
 	}
 	s.client.Discard(s.cmd.size)
 	s.cmd.size, s.cmd.packet, s.cmd.payload = 0, nil, nil

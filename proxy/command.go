@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
 	"github.com/telamondb/telamon/wire"
 )
 
@@ -108,7 +109,7 @@ func (s *Session) dispatch() error {
 
 // passToPrimary forwards a command without statement text.
 func (s *Session) passToPrimary(kind wire.ResponseKind) error {
-	s.facts.Flags = 0
+	s.facts = lex.Facts{}
 	s.decision = router.Decision{Target: router.Primary}
 	return s.carry(kind, false)
 }

@@ -13,6 +13,9 @@ type counts struct {
 	statements   atomic.Uint64
 	retries      atomic.Uint64
 	unknownHints atomic.Uint64
+	// waits are reads that waited for a replica to catch up, behind those that
+	// it did not for in time, so that they went to the primary.
+	waits, behind atomic.Uint64
 }
 
 // totals are the proxy's figures: its own and those of sessions that have ended.
@@ -28,6 +31,8 @@ func (t *totals) add(c *counts) {
 	t.statements.Add(c.statements.Load())
 	t.retries.Add(c.retries.Load())
 	t.unknownHints.Add(c.unknownHints.Load())
+	t.waits.Add(c.waits.Load())
+	t.behind.Add(c.behind.Load())
 }
 
 // Counts are the proxy's figures since its start.
@@ -35,6 +40,7 @@ type Counts struct {
 	Clients, MaxClients                                   int
 	Accepted, AcceptErrors, Refused, AuthFailures, Panics uint64
 	Statements, Retries, UnknownHints                     uint64
+	ConsistencyWaits, ConsistencyMisses                   uint64
 	// Routes counts statements by the reason of their routing decision.
 	Routes [router.NumReasons]uint64
 }
@@ -54,6 +60,7 @@ func (p *Proxy) Counts() Counts {
 		Accepted: p.totals.accepted.Load(), AcceptErrors: p.totals.acceptErrors.Load(),
 		Refused: p.totals.refused.Load(), AuthFailures: p.totals.authFailures.Load(), Panics: p.totals.panics.Load(),
 		Statements: sum.statements.Load(), Retries: sum.retries.Load(), UnknownHints: sum.unknownHints.Load(),
+		ConsistencyWaits: sum.waits.Load(), ConsistencyMisses: sum.behind.Load(),
 	}
 	for i := range c.Routes {
 		c.Routes[i] = sum.routes[i].Load()

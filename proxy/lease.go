@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/causal"
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/router/lex"
@@ -33,23 +34,59 @@ func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
 		}
 	}
 	topology := s.proxy.deps.Store.Load()
+	if s.decision.Target == router.Replica {
+		return s.leaseForRead(topology, exclude)
+	}
+	st, err := s.choosePrimary(topology, exclude)
+	if err != nil {
+		return nil, err
+	}
+	return s.leaseReported(st)
+}
+
+// leaseForRead returns a connection to a server that may serve the read: a
+// replica that has what the read must see, or else the primary. A replica that
+// cannot be had is left out once.
+func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*pool.Conn, error) {
+	need := s.needs()
 	for {
-		st, err := s.choose(topology, exclude)
+		st, err := s.chooseForRead(t, exclude, need)
 		if err != nil {
 			return nil, err
 		}
-		c, err := s.leaseOn(st)
-		if err == nil {
-			return c, nil
+		c, err := s.leaseReported(st)
+		if err == nil && st != t.Primary() {
+			err = s.catchUp(c, need)
 		}
-		if !isStatementError(err) {
+		var lost *lostError
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, errBehind):
+			if t.Primary() == nil {
+				return c, nil // nobody has more than this replica
+			}
+			s.park(c)
+			return s.leaseReported(t.Primary())
+		case errors.As(err, &lost):
+			s.drop(c)
 			s.proxy.deps.Report(st.Server, err)
 		}
-		if s.decision.Target != router.Replica || exclude != nil || st == topology.Fallback() {
+		if exclude != nil || st == t.Fallback() {
 			return nil, err
 		}
 		exclude = st.Server
 	}
+}
+
+// leaseReported is leaseOn that tells the monitor about a server that is in
+// trouble.
+func (s *Session) leaseReported(st *backend.State) (*pool.Conn, error) {
+	c, err := s.leaseOn(st)
+	if err != nil && !isStatementError(err) {
+		s.proxy.deps.Report(st.Server, err)
+	}
+	return c, err
 }
 
 // isStatementError reports whether a server refused what the session wants
@@ -85,28 +122,30 @@ func (s *Session) leaseLast() *pool.Conn {
 	return nil
 }
 
-// choose picks the server for the decision.
-func (s *Session) choose(t *backend.Topology, exclude *backend.Server) (*backend.State, error) {
-	if s.decision.Target == router.Replica {
-		s.tick++
-		st := t.PickReplica(s.tick, backend.Constraint{
-			MaxLag: s.decision.MaxLag, Tag: s.decision.Tag, Address: s.decision.Backend, Exclude: exclude,
-		})
-		if st != nil {
-			return st, nil
-		}
-		if s.proxy.config.Load().Rules.NoReplica == router.NoReplicaError {
-			return nil, noServer(t, "replica")
-		}
-		if st := t.Fallback(); st != nil {
-			return st, nil
-		}
+// chooseForRead picks a replica, or who stands in for replicas.
+func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, need causal.Mark) (*backend.State, error) {
+	constraint := backend.Constraint{
+		MaxLag: s.decision.MaxLag, Tag: s.decision.Tag, Address: s.decision.Backend, Exclude: exclude,
 	}
+	if st := s.pickReplica(t, constraint, need); st != nil {
+		return st, nil
+	}
+	if s.proxy.config.Load().Rules.NoReplica == router.NoReplicaError {
+		return nil, noServer(t, "replica")
+	}
+	if st := t.Fallback(); st != nil {
+		return st, nil
+	}
+	return nil, noServer(t, "primary")
+}
+
+// choosePrimary returns the primary. Changing the schema needs a server's
+// word, not the primary's.
+func (s *Session) choosePrimary(t *backend.Topology, exclude *backend.Server) (*backend.State, error) {
 	if st := t.Primary(); st != nil {
 		return st, nil
 	}
 	if s.facts.Class == lex.Use {
-		// Changing the schema needs a server's word, not the primary's.
 		s.tick++
 		if st := t.PickReplica(s.tick, backend.Constraint{Exclude: exclude}); st != nil {
 			return st, nil

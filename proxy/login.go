@@ -83,6 +83,7 @@ func (s *Session) enter(user *User, collation byte, schema string) error {
 		collation = defaultCollation
 	}
 	s.begin(user.Name, collation, schema)
+	s.consistency = user.Consistency
 	s.user.Store(&user.Name)
 	s.schema.Store(&s.state.Profile.Schema)
 	if err := s.checkSchema(); err != nil {
@@ -257,6 +258,7 @@ func (s *Session) authenticate(cfg *Config, name string, start func(*auth.Server
 	x := auth.ServerExchange{
 		Salt: s.salt, CanSwitch: s.caps.Has(wire.PluginAuth),
 		Secure: s.client.NetConn().LocalAddr().Network() == "unix",
+		Key:    s.proxy.loginKey,
 	}
 	if user != nil {
 		x.Account = user.Verifier

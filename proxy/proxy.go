@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	cryptorand "crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/causal"
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/internal/backoff"
 	"github.com/telamondb/telamon/router"
@@ -34,6 +37,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// WaitTimeout ends clients that are idle for so long; 0 = never.
 	WaitTimeout time.Duration
+	// ConsistencyWait is how long a read may wait for a replica to catch up.
+	ConsistencyWait time.Duration
 	// ServerVersion is what clients see; "" = the primary's.
 	ServerVersion string
 	// Allow are the networks clients may come from; empty = all.
@@ -49,12 +54,16 @@ type User struct {
 	Verifier auth.Verifier
 	// MaxConnections limits the user's clients; 0 = no limit of its own.
 	MaxConnections int
+	// Consistency is what the user's reads have to see.
+	Consistency router.Consistency
 }
 
 // Deps are the parts the proxy works with. All are required.
 type Deps struct {
 	Store *backend.Store
 	Pools *pool.Pools
+	// Writes collects what clients write, for the reads that have to see it.
+	Writes *causal.Log
 	// Report tells the monitor about a server that failed a session. It does
 	// not block.
 	Report func(*backend.Server, error)
@@ -71,7 +80,12 @@ type Proxy struct {
 	// generations numbers states of sessions, see pool.Request.Owner.
 	generations atomic.Uint64
 	offline     atomic.Bool
+	// loginKey is what clients encrypt their password with when
+	// caching_sha2_password wants all of it on a connection without TLS. It is
+	// made when the first client needs it.
+	loginKey func() *rsa.PrivateKey
 
+	watch    primaryWatch
 	mu       sync.Mutex
 	sessions map[uint32]*Session
 	perUser  map[string]int
@@ -83,8 +97,17 @@ type Proxy struct {
 // New returns a Proxy that serves nobody yet.
 func New(config *Config, deps Deps) *Proxy {
 	p := &Proxy{deps: deps, sessions: map[uint32]*Session{}, perUser: map[string]int{}}
+	p.loginKey = sync.OnceValue(newLoginKey)
 	p.config.Store(config)
 	return p
+}
+
+func newLoginKey() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(cryptorand.Reader, 2048)
+	if err != nil {
+		return nil // such clients are denied
+	}
+	return key
 }
 
 // Configure replaces the configuration for all statements and logins to come.

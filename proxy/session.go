@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/telamondb/telamon/backend/causal"
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/proxy/session"
 	"github.com/telamondb/telamon/router"
@@ -31,6 +32,10 @@ type Session struct {
 	state    session.State
 	prepared session.PreparedStore
 	owner    uint64
+	// consistency is what the session's reads have to see; wrote is the mark
+	// of its own last write.
+	consistency router.Consistency
+	wrote       causal.Mark
 	// modeKnown: state.Mode rests on what a server said, not on its default.
 	modeKnown bool
 	leases    []lease

@@ -54,7 +54,7 @@ func trackingSQL(mariadb bool) string {
 			"session_track_state_change=0,sql_mode=@@session.sql_mode"
 	}
 	return "SET SESSION session_track_system_variables='" + trackedMySQL + "',session_track_schema=1," +
-		"session_track_state_change=0,session_track_transaction_info='OFF',sql_mode=@@session.sql_mode"
+		"session_track_state_change=0,session_track_transaction_info='OFF',session_track_gtids=OWN_GTID,sql_mode=@@session.sql_mode"
 }
 
 // Retrack re-establishes the reporting of session state after a client has
@@ -67,16 +67,17 @@ func (c *Conn) MariaDB() bool { return c.mariadb }
 // establish brings the connection into the state that the session owner wants,
 // leaving nothing of another owner. All commands go out in one write. An error
 // other than ErrUnclean leaves the connection unusable.
-func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) error {
+// reset says that it had to start from a fresh state.
+func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (reset bool, err error) {
 	same := c.owner == owner
 	if c.Profile == want && (same || c.Dirt == Clean && len(c.Statements) == 0) {
 		c.owner = owner
-		return nil
+		return false, nil
 	}
 	if c.Dirt == MustClose && !same {
-		return ErrUnclean
+		return false, ErrUnclean
 	}
-	reset := !same && (c.Dirt != Clean || len(c.Statements) > 0)
+	reset = !same && (c.Dirt != Clean || len(c.Statements) > 0)
 	have := c.Profile
 	if reset || !extends(have, want) {
 		reset = true
@@ -84,7 +85,7 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) err
 		// COM_CHANGE_USER could leave it.
 		have = &Profile{Schema: c.Profile.Schema, Collation: c.collation}
 		if same && (c.Dirt != Clean || len(c.Statements) > 0) || !extends(have, want) && have.Schema != "" && want.Schema == "" {
-			return ErrUnclean
+			return false, ErrUnclean
 		}
 	}
 	n := 0
@@ -106,22 +107,23 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) err
 		n++
 	}
 	if n > 0 {
-		_ = c.Wire.SetDeadline(time.Now().Add(timeout))
+		c.setDeadline(time.Now().Add(timeout))
 		if err := c.exchange(n); err != nil {
-			return fmt.Errorf("preparing a connection to %s: %w", c.Server, err)
+			return reset, fmt.Errorf("preparing a connection to %s: %w", c.Server, err)
 		}
-		_ = c.Wire.SetDeadline(time.Time{})
+		c.setDeadline(time.Time{})
 	}
 	if reset {
 		clear(c.Statements)
 		c.Dirt = Clean
 	}
 	c.Profile, c.owner = want, owner
-	return nil
+	return reset, nil
 }
 
 // Adopt brings the owner's own connection up to date with its profile. After
 // an error the connection must be discarded.
 func (c *Conn) Adopt(profile *Profile) error {
-	return c.establish(c.owner, profile, c.pool.dialer.Load().Timeout)
+	_, err := c.establish(c.owner, profile, c.pool.dialer.Load().Timeout)
+	return err
 }

@@ -83,6 +83,7 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 	for _, u := range cfg.Users {
 		users[u.Name] = &proxy.User{
 			Name: u.Name, Verifier: auth.NewPasswordVerifier(u.Password.Reveal()), MaxConnections: u.MaxConnections,
+			Consistency: consistencyLevel(u.Consistency),
 		}
 	}
 	serverVersion := cfg.Proxy.ServerVersion
@@ -93,9 +94,20 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		Users: users, Rules: routingRules(cfg),
 		MaxConnections: cfg.Proxy.MaxConnections,
 		ConnectTimeout: cfg.Proxy.ConnectTimeout, WaitTimeout: cfg.Proxy.WaitTimeout,
-		ServerVersion: serverVersion,
-		Allow:         cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
+		ConsistencyWait: cfg.Consistency.Wait,
+		ServerVersion:   serverVersion,
+		Allow:           cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
+}
+
+func consistencyLevel(s string) router.Consistency {
+	switch s {
+	case "off":
+		return router.ConsistencyOff
+	case "session":
+		return router.ConsistencySession
+	}
+	return router.ConsistencyGlobal
 }
 
 func routingRules(cfg *conf.Config) *router.Rules {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/telamondb/telamon/admin"
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/causal"
 	"github.com/telamondb/telamon/backend/monitor"
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/conf"
@@ -74,8 +75,9 @@ func newDaemon(path string, cfg *conf.Config, log *logger) (*daemon, error) {
 	store.Subscribe(d.pools.Follow)
 	d.monitor = monitor.New(store, monitorConfig(cfg), monitor.Options{OnChange: d.backendChanged})
 	d.proxy = proxy.New(proxyConfig(cfg), proxy.Deps{
-		Store: store, Pools: d.pools, Report: d.monitor.Report, Log: log.Logger,
+		Store: store, Pools: d.pools, Writes: &causal.Log{}, Report: d.monitor.Report, Log: log.Logger,
 	})
+	store.Subscribe(d.proxy.Follow)
 	d.buildAdmin(cfg)
 	return d, nil
 }

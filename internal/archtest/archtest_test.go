@@ -43,7 +43,7 @@ const (
 var allowed = map[string][]string{
 	"cmd/telamon": {
 		"conf", "admin", "proxy", "proxy/session", "router", "router/lex", "router/ast",
-		"backend", "backend/pool", "backend/monitor", "backend/failover", "wire", "wire/auth", "internal/*",
+		"backend", "backend/causal", "backend/pool", "backend/monitor", "backend/failover", "wire", "wire/auth", "internal/*",
 		cobra, prometheus, zap,
 	},
 	"conf": {toml},

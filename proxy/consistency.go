@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/causal"
+	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
+)
+
+// errBehind says that a replica did not reach a mark in time.
+var errBehind = errors.New("replica is behind")
+
+// maxLook is how many turns are looked at for a replica that has not just
+// failed to catch up.
+const maxLook = 8
+
+// SessionChanges implements wire.SessionObserver. It is called before the
+// client sees the packet that the changes came in, so that a write is on
+// record before anybody can know of it.
+func (s *Session) SessionChanges(block []byte) {
+	s.state.SessionChanges(block)
+	for c := wire.NewChanges(block); c.Next(); {
+		ch := c.Change()
+		if ch.Type == wire.ChangeGTIDs || ch.Type == wire.ChangeSystemVariable && string(ch.Name) == "last_gtid" {
+			if len(ch.Value) > 0 {
+				s.wrote = s.proxy.deps.Writes.Wrote(ch.Value)
+			}
+		}
+	}
+}
+
+// noteBlindWrite puts a write on record whose server keeps no GTIDs. That is
+// done before it is sent, since nothing tells which answers are writes.
+func (s *Session) noteBlindWrite(c *pool.Conn) {
+	if s.decision.Target == router.Replica || s.facts.Classes&mayWrite == 0 && !s.facts.Flags.Has(mayWriteFlags) {
+		return
+	}
+	if st := s.proxy.deps.Store.Load().ByServer(c.Server); st != nil && st.GTID == "" && st.Version != "" {
+		s.wrote = s.proxy.deps.Writes.WroteBlind()
+	}
+}
+
+// needs returns the mark that the read being routed has to see, 0 for none.
+func (s *Session) needs() causal.Mark {
+	level := s.decision.Consistency
+	if level == router.ConsistencyDefault {
+		level = s.consistency
+	}
+	switch level {
+	case router.ConsistencyGlobal:
+		return s.proxy.deps.Writes.Mark()
+	case router.ConsistencySession:
+		return s.wrote
+	}
+	return 0
+}
+
+// pickReplica chooses a replica for a read that has to see need: the next in
+// turn, whether it is known to have it or has to be asked, unless it has failed
+// to catch up just now; then one that has it, if there is one within reach.
+func (s *Session) pickReplica(t *backend.Topology, c backend.Constraint, need causal.Mark) *backend.State {
+	s.tick++
+	first := t.PickReplica(s.tick, c)
+	if first == nil || has(t, first, need) || !first.Behind() {
+		return first
+	}
+	for i := uint32(1); i <= maxLook; i++ {
+		if st := t.PickReplica(s.tick+i, c); st != nil && (has(t, st, need) || !st.Behind()) {
+			return st
+		}
+	}
+	return first
+}
+
+// has reports whether a server is known to have everything up to a mark. The
+// primary has it by definition.
+func has(t *backend.Topology, st *backend.State, need causal.Mark) bool {
+	return need == 0 || st.Applied() >= uint64(need) || st == t.Primary()
+}
+
+// catchUp waits until the replica behind c has what the read must see. The
+// error is errBehind when it does not in time; then c is in order.
+func (s *Session) catchUp(c *pool.Conn, need causal.Mark) error {
+	if need == 0 || c.Server.Applied() >= uint64(need) {
+		return nil
+	}
+	gtids, at, ok := s.proxy.deps.Writes.Wait(nil)
+	if !ok || c.Server.Behind() {
+		s.counts.behind.Add(1)
+		return errBehind
+	}
+	if len(gtids) == 0 {
+		return nil
+	}
+	s.counts.waits.Add(1)
+	epoch := c.Server.Epoch()
+	reached, err := c.WaitApplied(string(gtids), s.proxy.config.Load().ConsistencyWait)
+	switch {
+	case err == nil && reached:
+		c.Server.NoteApplied(epoch, uint64(at))
+		return nil
+	case err == nil, isStatementError(err):
+		c.Server.NoteBehind()
+		s.counts.behind.Add(1)
+		return errBehind
+	}
+	return &lostError{server: c.Server, err: err, unsent: true}
+}
+
+// mayWrite are the statements that may be acknowledged as writes. The others
+// that run on the primary set up the session or its transaction.
+var mayWrite = ^lex.Classes(lex.Set, lex.Use, lex.Begin, lex.Rollback, lex.Savepoint, lex.Select, lex.Show,
+	lex.Describe, lex.Help, lex.Kill, lex.Lock, lex.Unlock, lex.Empty, lex.Diagnostics)
+
+// mayWriteFlags make a write possible whatever the statement is.
+const mayWriteFlags = lex.FlagUnknownFunction | lex.FlagSideEffect | lex.FlagSequence | lex.FlagUncertain |
+	lex.FlagUnterminated | lex.FlagExecutableComment
+
+// primaryWatch notices when the primary changes. Its fields belong to Follow.
+type primaryWatch struct {
+	server *backend.Server
+	epoch  uint64
+	// looks counts observations of a new primary; the first may have been
+	// under way when the old one took its last write.
+	looks  int
+	seenAt time.Time
+}
+
+// Follow restarts the record of writes when the primary changes: what the old
+// primary wrote and the new one lacks is lost, and waiting for it would never
+// end. Until the new one has been looked at afresh, reads that have to see
+// every write go to it. Follow is a subscriber of backend.Store.
+func (p *Proxy) Follow(_, next *backend.Topology) {
+	st, w := next.Primary(), &p.watch
+	if st == nil {
+		return
+	}
+	epoch := st.Epoch()
+	switch {
+	case w.server == nil:
+		w.server, w.epoch = st.Server, epoch
+	case w.server != st.Server || w.epoch != epoch:
+		p.deps.Writes.WroteBlind()
+		*w = primaryWatch{server: st.Server, epoch: epoch, looks: 2, seenAt: st.SeenAt}
+	case w.looks > 0 && st.SeenAt.After(w.seenAt):
+		w.seenAt = st.SeenAt
+		if w.looks--; w.looks == 0 && st.GTID != "" {
+			p.deps.Writes.Restart([]byte(st.GTID))
+		}
+	}
+}
