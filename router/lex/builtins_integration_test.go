@@ -34,6 +34,9 @@ func TestBuiltins(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
+			if err := db.Ping(); err != nil {
+				t.Fatal(err)
+			}
 			checked := 0
 			for _, name := range lex.Words() {
 				for _, form := range []string{"SELECT %s()", "SELECT %s(1)", "SELECT %s(1,1)", "SELECT %s (1)", "SELECT `%s`(1)"} {
