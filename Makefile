@@ -28,12 +28,12 @@ check: ## what must hold before every commit; no servers needed
 	$(GO) test -race -short ./...
 
 .PHONY: test
-test: deps ## unit tests and the suite on real servers; installs what it needs (root)
+test: deps build ## unit tests and the suite on real servers; installs what it needs (root)
 	@{ $(GO) test -json -race -run '$(RUN)' ./... || true; \
 	   $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: integration
-integration: ## only the suite on real servers
+integration: build ## only the suite on real servers
 	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: deps
@@ -45,7 +45,7 @@ proof-sysbench: deps ## the sysbench suite, 60 s a variant instead of a few
 	TELAMON_LONG=1 $(GO) test -race -tags integration -timeout 60m -count 1 -v -run TestSysbench ./integration
 
 .PHONY: soak
-soak: deps ## the whole suite in its long form
+soak: deps build ## the whole suite in its long form
 	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -timeout 4h -count 1 ./integration/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: bench
