@@ -15,6 +15,8 @@ import (
 // errClientGone says that the client could not be written to or read from.
 var errClientGone = errors.New("client is gone")
 
+var errReadOnly = errors.New("the server refuses writes")
+
 // maxAttempts bounds how often a read is tried elsewhere.
 const maxAttempts = 3
 
@@ -107,8 +109,14 @@ func (s *Session) answerLost(err error) error {
 
 // exchange sends the command on c and relays the answer.
 func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind) error {
+	s.kill.serial.Store(s.kill.serial.Load() + 1)
 	s.kill.current.Store(c)
 	defer s.unkillable()
+	if s.decision.Timeout > 0 {
+		serial := s.kill.serial.Load()
+		timer := time.AfterFunc(s.decision.Timeout, func() { _ = s.killOnServer(serial) })
+		defer timer.Stop()
+	}
 	if s.executing != nil {
 		if err := s.prepareOn(c); err != nil {
 			return notPrepared(c, err)
@@ -418,6 +426,11 @@ func (s *Session) finish(c *pool.Conn, statement bool) {
 	}
 	if len(c.Wire.Buffered()) > 0 {
 		c.Dirt = pool.MustClose // it talks without being asked
+	}
+	switch r.ErrCode {
+	case wire.CodeOptionPreventsStmt, wire.CodeReadOnlyMode:
+		// A primary that takes no writes may not be one any more.
+		s.proxy.deps.Report(c.Server, errReadOnly)
 	}
 	if s.state.Retrack {
 		s.state.Retrack = false

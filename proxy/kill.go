@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"syscall"
 	"time"
 
 	"github.com/telamondb/telamon/router/lex"
@@ -35,7 +36,7 @@ func (s *Session) killed(queryOnly bool) error {
 	if !queryOnly {
 		s.kill.reason.Store(uint32(endKilled))
 	}
-	err := s.killOnServer()
+	err := s.killOnServer(anyStatement)
 	if queryOnly {
 		return err
 	}
@@ -45,14 +46,18 @@ func (s *Session) killed(queryOnly bool) error {
 	return nil
 }
 
-func (s *Session) killOnServer() error {
+// anyStatement makes killOnServer kill whatever runs.
+const anyStatement = 0
+
+// killOnServer kills the statement of the given number if it still runs.
+func (s *Session) killOnServer(serial uint64) error {
 	k := &s.kill
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.pending.Store(true)
 	defer k.pending.Store(false)
 	c := k.current.Load()
-	if c == nil {
+	if c == nil || serial != anyStatement && serial != k.serial.Load() {
 		return nil
 	}
 	// From here on the session does not let go of the connection before the
@@ -60,6 +65,38 @@ func (s *Session) killOnServer() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
 	return s.proxy.deps.Pools.KillQuery(ctx, c)
+}
+
+// abandoned stops a session whose client has gone in the middle of a
+// statement: nobody will read the answer, and what it has locked is to be free.
+func (s *Session) abandoned() {
+	s.kill.reason.CompareAndSwap(uint32(endNone), uint32(endKilled))
+	if err := s.killOnServer(anyStatement); err != nil {
+		// Closing the connection ends at least the transaction.
+		if c := s.kill.current.Load(); c != nil {
+			c.Interrupt()
+		}
+	}
+}
+
+// clientGone reports whether the client has closed the connection while a
+// statement runs. A client that has sent something more is not seen to be gone.
+func (s *Session) clientGone() bool {
+	sc, ok := s.client.NetConn().(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		gone = e == nil && n == 0 || e != nil && e != syscall.EAGAIN && e != syscall.EINTR
+	})
+	return gone || err != nil
 }
 
 // killStatement carries KILL as text. The id is Telamon's own, the one the

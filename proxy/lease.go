@@ -99,11 +99,13 @@ func isStatementError(err error) bool {
 
 func (s *Session) leasePinned() (*pool.Conn, error) {
 	c := s.pinned
-	if c.Valid() {
-		return c, nil
-	}
-	// A server taken offline by an operator finishes what is open.
-	if st := s.proxy.deps.Store.Load().ByServer(c.Server); st != nil && st.Health == backend.Offline && s.state.InTransaction() {
+	st := s.proxy.deps.Store.Load().ByServer(c.Server)
+	switch {
+	case st == nil, s.decision.Target == router.Primary && st.Role != backend.RoleRW:
+		// Nothing that belongs on the primary may run elsewhere, whatever
+		// has made a connection to another server the session's own.
+	case c.Valid(), st.Health == backend.Offline && s.state.InTransaction():
+		// A server taken offline by an operator finishes what is open.
 		return c, nil
 	}
 	return nil, &lostError{server: c.Server, err: errStateLost, unsent: true}

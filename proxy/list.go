@@ -15,7 +15,7 @@ type Info struct {
 	Host    string
 	Schema  string
 	Command wire.Command // ComSleep while it waits for the client
-	// For is how long it has been doing that, to the second.
+	// For is how long it has been doing that, to a tick.
 	For time.Duration
 	// Server is where the running statement runs, "" otherwise.
 	Server string
@@ -29,7 +29,7 @@ func (p *Proxy) Sessions() []Info {
 	list := make([]Info, 0, len(p.sessions))
 	for _, s := range p.sessions {
 		info := Info{ID: s.id, Host: s.client.NetConn().RemoteAddr().String(), Command: wire.Command(s.doing.Load()),
-			For: time.Duration(now-s.activeAt.Load()) * time.Second, Since: s.startedAt}
+			For: time.Duration(now-s.activeAt.Load()) * tick, Since: s.startedAt}
 		if u := s.user.Load(); u != nil {
 			info.User = *u
 		}

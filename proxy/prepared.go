@@ -20,7 +20,7 @@ func (s *Session) stmtPrepare() error {
 	}
 	text := s.cmd.payload[1:]
 	lex.Scan(text, s.state.Mode, &s.facts)
-	s.route(true)
+	s.decide(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()
 	}

@@ -75,7 +75,7 @@ type Proxy struct {
 	deps   Deps
 	config atomic.Pointer[Config]
 	totals totals
-	// clock counts seconds, for activity marks that cost one load.
+	// clock counts ticks, for activity marks that cost one load.
 	clock atomic.Uint32
 	// generations numbers states of sessions, see pool.Request.Owner.
 	generations atomic.Uint64
@@ -202,33 +202,48 @@ func (p *Proxy) session(id uint32) *Session {
 // nextOwner returns a number for pool.Request.Owner.
 func (p *Proxy) nextOwner() uint64 { return p.generations.Add(1) }
 
-// Run keeps the clock and ends idle clients until ctx ends.
+// tick is the unit of Proxy.clock.
+const tick = 500 * time.Millisecond
+
+// Run keeps the clock, ends idle clients, and stops the statements of clients
+// that have gone, until ctx ends. A client that leaves in the middle of a
+// statement is noticed within two ticks.
 func (p *Proxy) Run(ctx context.Context) error {
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			p.clock.Add(1)
-			p.endIdle(p.config.Load().WaitTimeout)
+			for _, s := range p.inspect(p.config.Load().WaitTimeout) {
+				wg.Go(s.abandoned)
+			}
 		}
 	}
 }
 
-func (p *Proxy) endIdle(timeout time.Duration) {
-	if timeout <= 0 {
-		return
-	}
-	now, limit := p.clock.Load(), uint32(min(timeout/time.Second, 1<<31-1))
+// inspect ends sessions that have been idle for longer than timeout and
+// returns those that are busy for a client that has gone.
+func (p *Proxy) inspect(timeout time.Duration) (gone []*Session) {
+	now, limit := p.clock.Load(), uint32(min(timeout/tick, 1<<31-1))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.sessions {
-		if now-s.activeAt.Load() > limit {
-			s.endIfIdle(endIdleTimeout)
+		since := now - s.activeAt.Load()
+		switch {
+		case s.phase.Load() == phaseIdle:
+			if timeout > 0 && since > limit {
+				s.endIfIdle(endIdleTimeout)
+			}
+		case since >= 1 && s.kill.current.Load() != nil && s.kill.reason.Load() == uint32(endNone) && s.clientGone():
+			gone = append(gone, s)
 		}
 	}
+	return gone
 }
 
 // Drain ends all sessions: idle ones at once, others when their statement or

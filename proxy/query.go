@@ -38,15 +38,20 @@ func (s *Session) judgeByBeginning() {
 	s.facts.Flags &^= lex.FlagUnterminated
 }
 
-// route decides about the statement in s.facts.
+// route decides about the statement in s.facts, which is about to run.
 func (s *Session) route(prepared bool) {
-	req := router.Request{Facts: &s.facts, View: s.state.View(), Prepared: prepared}
-	req.View.LastWasPrimary = s.lastWasPrimary()
-	s.decision = router.Route(&req, s.proxy.config.Load().Rules)
+	s.decide(prepared)
 	s.counts.routes[s.decision.Reason].Add(1)
 	if s.facts.Flags.Has(lex.FlagUnknownHint) {
 		s.counts.unknownHints.Add(1)
 	}
+}
+
+// decide is route without the counters.
+func (s *Session) decide(prepared bool) {
+	req := router.Request{Facts: &s.facts, View: s.state.View(), Prepared: prepared}
+	req.View.LastWasPrimary = s.lastWasPrimary()
+	s.decision = router.Route(&req, s.proxy.config.Load().Rules)
 }
 
 // deny answers a statement that the rules forbid.

@@ -94,6 +94,7 @@ const (
 type killSwitch struct {
 	mu      sync.Mutex
 	current atomic.Pointer[pool.Conn]
+	serial  atomic.Uint64 // of the statement on current
 	pending atomic.Bool
 	reason  atomic.Uint32
 	inTrx   atomic.Bool

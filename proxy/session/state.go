@@ -206,7 +206,10 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	}
 	// After an ERR the status is unknown: what it was stays, so that an open
 	// transaction keeps its connection until an OK says that it is over.
-	if !wasInTransaction && s.Status.Has(wire.InTrans) {
+	switch in := s.Status.Has(wire.InTrans); {
+	case !in:
+		s.TransactionOn = router.Primary
+	case !wasInTransaction:
 		s.TransactionOn = out.Target
 	}
 	if out.LastInsertID != 0 {
