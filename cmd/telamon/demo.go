@@ -11,11 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/telamondb/telamon/internal/demo"
+	"github.com/telamondb/telamon/router"
 )
 
 // newDemoCommand runs a primary, two replicas and the proxy on this machine.
 func newDemoCommand() *cobra.Command {
-	opts := demo.Options{}
+	opts := demo.Options{Explain: explainReason}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a primary, two replicas and the proxy on this machine",
@@ -47,4 +48,14 @@ Ctrl-C, which stops everything and removes the data.`,
 	cmd.Flags().StringVar(&opts.Console, "console", "127.0.0.1:2345", "address of the SQL console")
 	cmd.Flags().StringVar(&opts.HTTP, "http", "127.0.0.1:8888", "address of the status page")
 	return cmd
+}
+
+// explainReason puts the name of a routing reason into a sentence.
+func explainReason(name string) string {
+	for r := range router.NumReasons {
+		if r.String() == name {
+			return r.Explain()
+		}
+	}
+	return ""
 }

@@ -20,6 +20,7 @@ type Options struct {
 	Listen, Console, HTTP string // addresses of the proxy
 	Once                  bool   // end after the table instead of staying up
 	Out                   io.Writer
+	Explain               func(reason string) string // a reason of SHOW ROUTES in a sentence
 }
 
 // Run runs the demo. Without Once it stays up until ctx ends, which is no error

@@ -71,7 +71,7 @@ func (d *demo) show(ctx context.Context, proxy *localproxy.Proxy, cluster *local
 		if err := cluster.WaitCaughtUp(ctx); err != nil {
 			return err
 		}
-		if reasons[i], err = sendAndExplain(ctx, proxy, conn, st, marker(i)); err != nil {
+		if reasons[i], err = d.sendAndExplain(ctx, proxy, conn, st, marker(i)); err != nil {
 			return err
 		}
 	}
@@ -116,10 +116,10 @@ func send(ctx context.Context, conn *sql.Conn, st statement, marker string) erro
 	return nil
 }
 
-// sendAndExplain also finds out why the statement went where it went: the counter
-// of SHOW ROUTES that grew names the reason, EXPLAIN ROUTE puts it into a
-// sentence when a session that is in no transaction has the same one.
-func sendAndExplain(ctx context.Context, proxy *localproxy.Proxy, conn *sql.Conn, st statement, marker string) (string, error) {
+// sendAndExplain also finds out why the statement went where it went. EXPLAIN
+// ROUTE answers for a session that is in no transaction; the counter of SHOW
+// ROUTES that has grown tells what it was in this one.
+func (d *demo) sendAndExplain(ctx context.Context, proxy *localproxy.Proxy, conn *sql.Conn, st statement, marker string) (string, error) {
 	before, err := routeCounts(ctx, proxy)
 	if err != nil {
 		return "", err
@@ -131,24 +131,13 @@ func sendAndExplain(ctx context.Context, proxy *localproxy.Proxy, conn *sql.Conn
 	if err != nil {
 		return "", err
 	}
-	explained, err := proxy.Console(ctx, "EXPLAIN ROUTE "+st.sql)
-	if err != nil {
-		return "", err
-	}
-	for _, row := range explained {
-		if grew(before, after, row["reason"]) {
-			return row["reason"] + ": " + row["explanation"], nil
-		}
-	}
-	for reason := range after {
-		if grew(before, after, reason) {
-			return reason, nil
+	for reason, n := range after {
+		if n > before[reason] {
+			return reason + ": " + d.Explain(reason), nil
 		}
 	}
 	return "", fmt.Errorf("%s: SHOW ROUTES has counted nothing", st.sql)
 }
-
-func grew(before, after map[string]int, reason string) bool { return after[reason] > before[reason] }
 
 // routeCounts is the number of statements by reason.
 func routeCounts(ctx context.Context, proxy *localproxy.Proxy) (map[string]int, error) {
