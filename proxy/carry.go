@@ -33,6 +33,9 @@ func (s *Session) carry(kind wire.ResponseKind, statement bool) error {
 		s.counts.statements.Add(1)
 		err = s.exchange(c, kind)
 		if err == nil {
+			if s.response.ErrCode == wire.CodeParse && s.decision.SyntaxErrorIsSafe {
+				s.state.Pins = pins // nothing has run
+			}
 			s.finish(c, statement)
 			return nil
 		}

@@ -218,4 +218,10 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	if out.ErrCode == 0 {
 		s.Pins &^= d.Release
 	}
+	if facts != nil && out.ErrCode == 0 && s.reported < facts.SetVars {
+		// A setting was made that the server did not report: MariaDB 10.11
+		// is silent about SET @@x without a scope, MySQL about variables it
+		// was not asked to report.
+		s.Pins |= router.PinOpaque
+	}
 }

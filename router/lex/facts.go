@@ -146,6 +146,10 @@ type Facts struct {
 	// Statements is the number of statements in the packet, counted as the
 	// server would run them; 0 for an empty one.
 	Statements int
+	// SetVars is the number of assignments to system variables of the session;
+	// SET NAMES and SET TRANSACTION are not among them. A server that reports
+	// changes of fewer has left one out.
+	SetVars int
 	// Class of the first statement.
 	Class Class
 	// Inner is the class of the statement behind EXPLAIN.
@@ -167,7 +171,7 @@ type Facts struct {
 // no need to clear the arrays.
 func (f *Facts) reset(stmt []byte, mode Mode) {
 	f.Stmt, f.Mode = stmt, mode
-	f.Flags, f.Classes, f.Digest, f.Calls, f.KillID, f.Statements = 0, 0, 0, 0, 0, 0
+	f.Flags, f.Classes, f.Digest, f.Calls, f.KillID, f.Statements, f.SetVars = 0, 0, 0, 0, 0, 0, 0
 	f.Class, f.Inner, f.Show = Unknown, Unknown, ShowNothing
 	f.schema, f.nCreated, f.nDropped = Span{}, 0, 0
 	if f.hinted {

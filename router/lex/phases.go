@@ -287,6 +287,7 @@ func (s *scanner) assign(w *word, start, end int, scope keyword, at bool) {
 		s.f.Flags |= FlagSetGlobal
 		return
 	}
+	s.f.SetVars++
 	if w != nil {
 		switch w.kw {
 		case kwVarAutocommit:
@@ -297,6 +298,9 @@ func (s *scanner) assign(w *word, start, end int, scope keyword, at bool) {
 			s.f.Flags |= FlagLastInsertIDWrite
 		case kwVarTrxIsolation, kwVarTxIsolation, kwVarTrxReadOnly, kwVarTxReadOnly:
 			// With @@ and no scope it is for the next transaction only.
+			if at && scope == 0 {
+				s.f.SetVars--
+			}
 			if at {
 				s.setTransaction(scope)
 			}
