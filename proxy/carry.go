@@ -87,6 +87,9 @@ func (s *Session) refuse(err error) error {
 	if swallowErr := s.swallow(); swallowErr != nil {
 		return errEnd
 	}
+	if s.cmd.code == wire.ComStmtSendLongData {
+		return s.noteFailure(err)
+	}
 	if writeErr := s.answerError(clientError(err)); writeErr != nil || errors.Is(err, errStateLost) {
 		return errEnd
 	}
@@ -102,11 +105,26 @@ func (s *Session) answerLost(err error) error {
 	if err := s.swallow(); err != nil {
 		return errEnd
 	}
+	if s.cmd.code == wire.ComStmtSendLongData {
+		return s.noteFailure(err)
+	}
 	if !s.response.Started() {
 		return s.answerError(clientError(err))
 	}
 	s.client.Seq = s.response.NextSeq()
 	s.sendError(clientError(err))
+	return nil
+}
+
+// noteFailure keeps an error of a command that has no answer for the execution
+// that follows.
+func (s *Session) noteFailure(err error) error {
+	if errors.Is(err, errStateLost) {
+		return errEnd
+	}
+	s.executing.LongData = false
+	s.executing.Failed = clientError(err)
+	s.repin()
 	return nil
 }
 
@@ -233,10 +251,11 @@ func (s *Session) stream(c *pool.Conn) error {
 			if err != nil {
 				return err
 			}
-			if _, err := c.Wire.Write(p); err != nil {
+			_, err = c.Wire.Write(p)
+			s.client.Discard(len(p))
+			if err != nil {
 				return s.streamBroke(c, err)
 			}
-			s.client.Discard(len(p))
 		}
 		if !s.cmd.full {
 			s.cmd.streamed = false
@@ -340,7 +359,9 @@ func (s *Session) streamBroke(c *pool.Conn, writeErr error) error {
 // by the packet of n bytes at the start of its buffer. A server that asks
 // without having been told to is not to be trusted with anything further.
 func (s *Session) infile(c *pool.Conn, n int) error {
+	fromClient, toServer := s.response.InfileSeq()
 	if !s.facts.Flags.Has(lex.FlagLocalInfile) || !s.caps.Has(wire.LocalFiles) {
+		s.response.InfileSent(toServer, fromClient-1) // the client has not seen the request
 		return &lostError{server: c.Server, err: errors.New("the server asks for a file of the client, which the statement does not offer")}
 	}
 	if err := s.forward(c, n, true); err != nil {
@@ -348,9 +369,9 @@ func (s *Session) infile(c *pool.Conn, n int) error {
 	}
 	s.client.Discard(s.cmd.size)
 	s.cmd.size, s.cmd.packet, s.cmd.payload = 0, nil, nil
-	fromClient, toServer := s.response.InfileSeq()
+	var broken error // of the server: the client sends all of the file nevertheless
 	for {
-		size, err := s.infilePacket(c, fromClient, toServer)
+		size, err := s.infilePacket(c, fromClient, toServer, &broken)
 		if err != nil {
 			return err
 		}
@@ -358,13 +379,14 @@ func (s *Session) infile(c *pool.Conn, n int) error {
 		toServer++
 		if size == 0 {
 			s.response.InfileSent(toServer, fromClient)
-			return nil
+			return broken
 		}
 	}
 }
 
-// infilePacket passes one packet on and returns its payload's size.
-func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte) (int, error) {
+// infilePacket passes one packet on, unless broken, and returns its payload's
+// size.
+func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte, broken *error) (int, error) {
 	for len(s.client.Buffered()) < wire.HeaderSize {
 		if err := s.client.Fill(); err != nil {
 			return 0, errClientGone
@@ -384,8 +406,10 @@ func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte) (int, er
 		}
 		p := s.client.Buffered()
 		p = p[:min(len(p), left)]
-		if _, err := c.Wire.Write(p); err != nil {
-			return 0, &lostError{server: c.Server, err: err}
+		if *broken == nil {
+			if _, err := c.Wire.Write(p); err != nil {
+				*broken = &lostError{server: c.Server, err: err}
+			}
 		}
 		s.client.Discard(len(p))
 		left -= len(p)

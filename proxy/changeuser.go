@@ -38,11 +38,13 @@ func (s *Session) changeUser() error {
 	if err != nil {
 		return errEnd
 	}
+	s.proxy.dismissUser(s.state.User)
+	s.state.User = ""
 	if !s.proxy.admitUser(user) {
 		s.sendError(wire.NewErr(wire.CodeTooManyUserConns, "User %s already has more than 'max_user_connections' active connections", user.Name))
 		return errEnd
 	}
-	s.proxy.dismissUser(s.state.User)
+	s.state.User = user.Name
 	s.dropLeases()
 	s.prepared.Clear()
 	if err := s.enter(user, collation, u.Database); err != nil {
@@ -74,17 +76,27 @@ func (s *Session) setOption() error {
 	if len(s.cmd.payload) != 3 || s.cmd.payload[1] > 1 || s.cmd.payload[2] != 0 {
 		return s.answerError(wire.NewErr(wire.CodeUnknownCommand, "Unknown command"))
 	}
-	if s.pinned != nil {
-		s.decision.Target = 0
-		s.pinned.Dirt = pool.MustClose
-		return s.passToPrimary(wire.ResponseOK)
+	caps := s.caps | wire.MultiStatements
+	if s.cmd.payload[1] == 1 {
+		caps = s.caps &^ wire.MultiStatements
 	}
-	if s.cmd.payload[1] == 0 {
-		s.caps |= wire.MultiStatements
-	} else {
-		s.caps &^= wire.MultiStatements
+	held := s.pinned
+	if held == nil {
+		s.dropLeases()
+		s.allow(caps)
+		return s.answerEOF()
 	}
-	s.dropLeases()
-	s.state.Login.Flags = s.caps & pool.LoginFlags
-	return s.answerEOF()
+	held.Dirt = pool.MustClose // a reset does not undo it
+	if err := s.passToPrimary(wire.ResponseOK); err != nil || s.response.ErrCode != 0 {
+		return err
+	}
+	s.dropOthers(held)
+	s.allow(caps)
+	return nil
+}
+
+// allow changes what the client may do.
+func (s *Session) allow(caps wire.Capability) {
+	s.caps = caps
+	s.state.Login.Flags = caps & pool.LoginFlags
 }

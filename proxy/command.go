@@ -110,6 +110,6 @@ func (s *Session) dispatch() error {
 // passToPrimary forwards a command without statement text.
 func (s *Session) passToPrimary(kind wire.ResponseKind) error {
 	s.facts = lex.Facts{}
-	s.decision = router.Decision{Target: router.Primary}
+	s.decision = router.Decision{Target: s.state.TransactionOn}
 	return s.carry(kind, false)
 }

@@ -27,6 +27,15 @@ type lostError struct {
 func (e *lostError) Error() string { return fmt.Sprintf("connection to %s lost: %v", e.server, e.err) }
 func (e *lostError) Unwrap() error { return e.err }
 
+// connectError says that no connection to a server was to be had.
+type connectError struct {
+	server *backend.Server
+	err    error
+}
+
+func (e *connectError) Error() string { return fmt.Sprintf("no connection to %s: %v", e.server, e.err) }
+func (e *connectError) Unwrap() error { return e.err }
+
 // refusedError carries a server's ERR to a command of Telamon's own, sent on
 // behalf of the client's. The connection is in order.
 type refusedError struct{ error }
@@ -58,6 +67,12 @@ func clientError(err error) *wire.Err {
 	var lost *lostError
 	if errors.As(err, &lost) {
 		return &wire.Err{Code: wire.CodeClientServerLost, State: stateGeneral, Message: lostMessage(lost)}
+	}
+	var connect *connectError
+	if errors.As(err, &connect) {
+		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: fmt.Sprintf(
+			"Telamon: no connection to %s for this statement: %s (SELECT * FROM backends_ext on the console shows what is known about it)",
+			connect.server, cause(connect.err))}
 	}
 	return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + cause(err)}
 }

@@ -45,12 +45,16 @@ func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
 }
 
 // leaseForRead returns a connection to a server that may serve the read: a
-// replica that has what the read must see, or else the primary. A replica that
+// replica that has what the read must see, or else the primary. A server that
 // cannot be had is left out once.
 func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*pool.Conn, error) {
 	need := s.needs()
+	var failed error
 	for {
 		st, err := s.chooseForRead(t, exclude, need)
+		if failed != nil && (err != nil || st.Server == exclude) {
+			return nil, failed
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +62,6 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 		if err == nil && st != t.Primary() {
 			err = s.catchUp(c, need)
 		}
-		var lost *lostError
 		switch {
 		case err == nil:
 			return c, nil
@@ -68,14 +71,16 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 			}
 			s.park(c)
 			return s.leaseReported(t.Primary())
-		case errors.As(err, &lost):
+		case errors.Is(err, errStateLost):
+			return nil, err
+		case c != nil: // lost while it caught up
 			s.drop(c)
 			s.proxy.deps.Report(st.Server, err)
 		}
-		if exclude != nil || st == t.Fallback() {
+		if exclude != nil {
 			return nil, err
 		}
-		exclude = st.Server
+		exclude, failed = st.Server, err
 	}
 }
 
@@ -133,7 +138,7 @@ func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, ne
 		return st, nil
 	}
 	if s.proxy.config.Load().Rules.NoReplica == router.NoReplicaError {
-		return nil, noServer(t, "replica")
+		return s.chooseAgain(t, exclude)
 	}
 	if st := t.Fallback(); st != nil {
 		return st, nil
@@ -156,6 +161,18 @@ func (s *Session) choosePrimary(t *backend.Topology, exclude *backend.Server) (*
 	return nil, noServer(t, "primary")
 }
 
+// chooseAgain is for reads that may run on replicas only: the one that has
+// failed is better than none, it may have closed an idle connection.
+func (s *Session) chooseAgain(t *backend.Topology, exclude *backend.Server) (*backend.State, error) {
+	if exclude != nil {
+		c := backend.Constraint{MaxLag: s.decision.MaxLag, Tag: s.decision.Tag, Address: s.decision.Backend}
+		if st := t.PickReplica(s.tick, c); st != nil {
+			return st, nil
+		}
+	}
+	return nil, noServer(t, "replica")
+}
+
 // leaseOn returns the session's connection to a server, a new one if need be.
 func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
 	if s.state.Unread {
@@ -166,6 +183,9 @@ func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
 	for i := range s.leases {
 		if s.leases[i].conn.Server != st.Server {
 			continue
+		}
+		if s.leases[i].conn == s.pinned {
+			return s.leasePinned()
 		}
 		c, ok := s.own(i)
 		if !ok {
@@ -187,7 +207,7 @@ func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
 	req := pool.Request{Owner: s.owner, Login: s.state.Login, Profile: s.state.Profile}
 	c, err := s.proxy.deps.Pools.For(st).Acquire(s.context(), &req)
 	if err != nil {
-		return nil, err
+		return nil, &connectError{server: st.Server, err: err}
 	}
 	s.leases = append(s.leases, lease{conn: c})
 	return c, nil
@@ -283,6 +303,24 @@ func (s *Session) dropLeases() {
 		}
 	}
 	s.leases, s.pinned, s.last, s.lastHeld = nil, nil, nil, false
+	s.kill.setInTransaction(false)
+}
+
+// dropOthers gives all connections back but one.
+func (s *Session) dropOthers(keep *pool.Conn) {
+	for _, l := range slices.Clone(s.leases) {
+		if l.conn == keep {
+			continue
+		}
+		if l.parked {
+			if ok, _ := l.conn.Unpark(); !ok {
+				s.forget(l.conn)
+				continue
+			}
+		}
+		s.forget(l.conn)
+		l.conn.Release()
+	}
 }
 
 // lastWasPrimary reports whether the previous statement ran on the primary.

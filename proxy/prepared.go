@@ -18,8 +18,14 @@ func (s *Session) stmtPrepare() error {
 			return err
 		}
 	}
+	if !s.modeKnown {
+		s.learnMode()
+	}
 	text := s.cmd.payload[1:]
 	lex.Scan(text, s.state.Mode, &s.facts)
+	if s.facts.Classes.Has(lex.Kill) {
+		return s.answerError(wire.NewErr(wire.CodeUnsupportedPS, "This command is not supported in the prepared statement protocol yet"))
+	}
 	s.decide(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()
@@ -95,6 +101,13 @@ func (s *Session) stmtExecute() error {
 	if p == nil {
 		return err
 	}
+	if e := p.Failed; e != nil {
+		p.Failed = nil
+		if err := s.swallow(); err != nil {
+			return err
+		}
+		return s.answerError(e)
+	}
 	e, ok := session.ParseExecute(s.cmd.payload, p.Params)
 	if !ok {
 		if err := s.swallow(); err != nil {
@@ -111,7 +124,7 @@ func (s *Session) stmtExecute() error {
 		return s.deny()
 	}
 	if e.Flags != 0 || p.LongData || p.Cursor {
-		s.decision.Target = router.Primary // where the cursor or the data is kept
+		s.decision.Target = s.state.TransactionOn // where the cursor or the data is kept
 	}
 	s.executing, s.execute = p, e
 	err = s.carry(wire.ResponseQuery, true)
@@ -132,12 +145,21 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 	}
 	wire.SetStatementID(s.cmd.payload, st.ID)
 	if p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0 {
+		if s.cmd.full {
+			return errTypesMissing
+		}
 		s.insertTypes(p, e)
 	}
-	st.Types = p.Generation
+	if s.cmd.code == wire.ComStmtExecute {
+		st.Types = p.Generation
+	}
 	c.Statements[p.ID] = st
 	return nil
 }
+
+// errTypesMissing refuses what would take splitting all the packets anew.
+var errTypesMissing = &wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: "Telamon: an execution of 16 MiB or more " +
+	"relies on parameter types sent earlier, but its server connection is a new one; prepare the statement again"}
 
 // insertTypes rebuilds an execute that relies on types this server connection
 // has not been told.
@@ -159,9 +181,7 @@ func (s *Session) insertTypes(p *session.Prepared, e *session.Execute) {
 func (s *Session) executeDone() {
 	p := s.executing
 	p.LongData = false
-	if s.execute.Flags != 0 {
-		p.Cursor = s.response.StatusSeen && s.response.Status.Has(wire.CursorExists)
-	}
+	p.Cursor = s.execute.Flags != 0 && s.response.StatusSeen && s.response.Status.Has(wire.CursorExists)
 	s.repin()
 }
 
@@ -207,7 +227,7 @@ func (s *Session) stmtReset() error {
 		return err
 	}
 	had := p.Cursor || p.LongData
-	p.Cursor, p.LongData = false, false
+	p.Cursor, p.LongData, p.Failed = false, false, nil
 	if !had || s.pinned == nil {
 		return s.answerOK()
 	}
@@ -222,7 +242,7 @@ func (s *Session) onPinned(p *session.Prepared, kind wire.ResponseKind) error {
 	}
 	wire.SetStatementID(s.cmd.payload, st.ID)
 	s.facts = lex.Facts{}
-	s.decision = router.Decision{Target: router.Primary}
+	s.decision = router.Decision{Target: s.state.TransactionOn}
 	s.fetching = p
 	err := s.carry(kind, false)
 	s.fetching = nil
@@ -238,13 +258,18 @@ func (s *Session) stmtClose() error {
 	s.prepared.Remove(id)
 	for i := 0; i < len(s.leases); {
 		wasParked := s.leases[i].parked
-		c, ok := s.own(i)
+		c, ok := s.leases[i].conn, true
+		if c != s.pinned { // whose loss is for the next statement to find out
+			c, ok = s.own(i)
+		}
 		if !ok {
 			continue // own has removed it
 		}
 		if err := c.CloseStatement(id); err != nil {
 			if c == s.pinned {
-				return errEnd
+				c.Interrupt() // likewise
+				i++
+				continue
 			}
 			s.drop(c)
 			continue
@@ -273,11 +298,11 @@ func (s *Session) stmtClose() error {
 func (s *Session) stmtSendLongData() error {
 	id, ok := wire.StatementID(s.cmd.payload)
 	p := s.prepared.Get(id)
-	if !ok || p == nil {
+	if !ok || p == nil || p.Failed != nil {
 		return s.swallow()
 	}
 	s.facts = p.Facts
-	s.decision = router.Decision{Target: router.Primary, Pin: router.PinLongData}
+	s.decision = router.Decision{Target: s.state.TransactionOn, Pin: router.PinLongData}
 	p.LongData = true
 	s.executing, s.execute = p, session.Execute{Bound: true}
 	err := s.carry(wire.ResponseNone, false)

@@ -21,6 +21,9 @@ func (s *Session) query() error {
 		return s.deny()
 	case s.facts.Class == lex.Kill && s.facts.Statements == 1:
 		return s.killStatement()
+	case s.facts.Classes.Has(lex.Kill):
+		s.decision.Deny = "Proxy Warning - KILL has to be a statement of its own"
+		return s.deny()
 	}
 	return s.carry(wire.ResponseQuery, true)
 }
@@ -66,6 +69,6 @@ func (s *Session) deny() error {
 // exists and may be used; that it changed is reported with it.
 func (s *Session) initDB() error {
 	s.facts = lex.Facts{Class: lex.Use}
-	s.decision = router.Decision{Target: router.Primary}
+	s.decision = router.Decision{Target: s.state.TransactionOn}
 	return s.carry(wire.ResponseOK, false)
 }

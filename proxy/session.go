@@ -123,7 +123,7 @@ func (s *Session) run(count int) {
 	if err := s.login(count); err != nil {
 		return
 	}
-	defer s.proxy.dismissUser(s.state.User)
+	defer func() { s.proxy.dismissUser(s.state.User) }() // the user may change
 	for {
 		if err := s.next(); err != nil {
 			return
@@ -138,7 +138,9 @@ func (s *Session) recover() {
 		s.proxy.deps.Log.Error("session ended by a bug in telamon", zap.Uint32("session", s.id),
 			zap.String("panic", fmt.Sprint(r)), zap.ByteString("stack", debug.Stack()))
 		for i := range s.leases {
-			s.leases[i].conn.Dirt = pool.MustClose
+			if !s.leases[i].parked {
+				s.leases[i].conn.Dirt = pool.MustClose
+			}
 		}
 	}
 }
@@ -150,6 +152,7 @@ func (s *Session) next() error {
 		return errEnd
 	}
 	if s.leaving() {
+		s.sayGoodbye()
 		return errEnd
 	}
 	err := s.readCommand()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/router/lex"
+	"github.com/telamondb/telamon/wire"
 )
 
 // Prepared is a statement the client has prepared by COM_STMT_PREPARE.
@@ -25,6 +26,9 @@ type Prepared struct {
 	// Cursor says that an open cursor reads its result; LongData that a
 	// parameter has been sent ahead.
 	Cursor, LongData bool
+	// Failed is the error of sending a parameter ahead. That command has no
+	// answer, so the next execution is answered by it.
+	Failed *wire.Err
 }
 
 // PreparedStore holds a session's prepared statements. The zero value is empty.
@@ -102,7 +106,7 @@ func ParseExecute(p []byte, params uint16) (e Execute, ok bool) {
 	if len(p) <= e.TypesAt {
 		return e, false
 	}
-	e.Bound = p[e.TypesAt] == 1
+	e.Bound = p[e.TypesAt] != 0
 	return e, !e.Bound || len(p) > e.TypesAt+2*int(params)
 }
 

@@ -188,6 +188,10 @@ func (s *State) Sent(d *router.Decision) {
 	s.reported = 0
 }
 
+// lasting are the flags that describe the session. The others describe one
+// answer and must not appear in another: after MoreResultsExist a client waits.
+const lasting = wire.InTrans | wire.Autocommit | wire.NoBackslashEscapes | wire.InTransReadOnly
+
 // Outcome is how a statement ended.
 type Outcome struct {
 	Target       router.Target // where it ran: Primary or Replica
@@ -202,7 +206,7 @@ type Outcome struct {
 func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	wasInTransaction := s.Status.Has(wire.InTrans)
 	if out.StatusSeen {
-		s.Status = out.Status
+		s.Status = out.Status & lasting
 	}
 	// After an ERR the status is unknown: what it was stays, so that an open
 	// transaction keeps its connection until an OK says that it is over.
@@ -218,7 +222,13 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	if out.ErrCode == 0 {
 		s.Pins &^= d.Release
 	}
-	if facts != nil && out.ErrCode == 0 && s.reported < facts.SetVars {
+	if facts == nil {
+		return
+	}
+	if facts.Flags.Has(lex.FlagSetTrackVars) {
+		s.Retrack = true // MySQL does not report that itself
+	}
+	if out.ErrCode == 0 && s.reported < facts.SetVars {
 		// A setting was made that the server did not report: MariaDB 10.11
 		// is silent about SET @@x without a scope, MySQL about variables it
 		// was not asked to report.
