@@ -24,6 +24,10 @@ const maxAttempts = 3
 // statement says that s.facts describe it. An error ends the session.
 func (s *Session) carry(kind wire.ResponseKind, statement bool) error {
 	pins := s.state.Pins
+	var facts *lex.Facts
+	if statement {
+		facts = &s.facts
+	}
 	var exclude *backend.Server
 	for attempt := 1; ; attempt++ {
 		c, err := s.lease(exclude)
@@ -31,12 +35,12 @@ func (s *Session) carry(kind wire.ResponseKind, statement bool) error {
 			return s.refuse(err)
 		}
 		s.counts.statements.Add(1)
-		err = s.exchange(c, kind)
+		err = s.exchange(c, kind, facts)
 		if err == nil {
 			if s.response.ErrCode == wire.CodeParse && s.decision.SyntaxErrorIsSafe {
 				s.state.Pins = pins // nothing has run
 			}
-			s.finish(c, statement)
+			s.finish(c, facts)
 			return nil
 		}
 		var refused *refusedError
@@ -129,7 +133,7 @@ func (s *Session) noteFailure(err error) error {
 }
 
 // exchange sends the command on c and relays the answer.
-func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind) error {
+func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Facts) error {
 	s.kill.serial.Store(s.kill.serial.Load() + 1)
 	s.kill.current.Store(c)
 	defer s.unkillable()
@@ -152,7 +156,7 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind) error {
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}
 	}
-	s.state.Sent(&s.decision)
+	s.state.Sent(facts, &s.decision)
 	if s.cmd.streamed {
 		if err := s.stream(c); err != nil {
 			return err
@@ -419,7 +423,7 @@ func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte, broken *
 
 // finish takes the answer into the session's state and decides what becomes
 // of the connection.
-func (s *Session) finish(c *pool.Conn, statement bool) {
+func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	r := &s.response
 	c.Server.Stats.Statements.Add(1)
 	target := router.Primary
@@ -428,10 +432,6 @@ func (s *Session) finish(c *pool.Conn, statement bool) {
 		c.Server.Stats.Reads.Add(1)
 	}
 	pins := s.state.Pins
-	facts := &s.facts
-	if !statement {
-		facts = nil
-	}
 	switch {
 	case s.preparing != nil:
 		s.prepareDone(c)

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"errors"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/telamondb/telamon/backend"
@@ -43,6 +45,32 @@ func (s *Session) noteBlindWrite(c *pool.Conn) {
 	if st := s.proxy.deps.Store.Load().ByServer(c.Server); st != nil && st.GTID == "" && st.Version != "" {
 		s.wrote = s.proxy.deps.Writes.WroteBlind()
 	}
+}
+
+// consistencySetting is the whole of a statement that sets the consistency of
+// the session. It is for Telamon alone: no server gets to see it.
+var consistencySetting = regexp.MustCompile(`(?i)^\s*SET\s+@telamon_consistency\s*:?=\s*['"]?(off|session|global|default)['"]?\s*;?\s*$`)
+
+// setConsistency carries out SET @telamon_consistency = ..., and reports
+// whether the statement is that.
+func (s *Session) setConsistency() bool {
+	m := consistencySetting.FindSubmatch(s.cmd.payload[1:])
+	if m == nil {
+		return false
+	}
+	switch strings.ToLower(string(m[1])) {
+	case "off":
+		s.consistency = router.ConsistencyOff
+	case "session":
+		s.consistency = router.ConsistencySession
+	case "global":
+		s.consistency = router.ConsistencyGlobal
+	default:
+		if u := s.proxy.config.Load().Users[s.state.User]; u != nil {
+			s.consistency = u.Consistency
+		}
+	}
+	return true
 }
 
 // needs returns the mark that the read being routed has to see, 0 for none.

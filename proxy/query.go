@@ -52,7 +52,7 @@ func (s *Session) route(prepared bool) {
 
 // decide is route without the counters.
 func (s *Session) decide(prepared bool) {
-	req := router.Request{Facts: &s.facts, View: s.state.View(), Prepared: prepared}
+	req := router.Request{Facts: &s.facts, View: s.state.ViewOf(&s.facts), Prepared: prepared}
 	req.View.LastWasPrimary = s.lastWasPrimary()
 	s.decision = router.Route(&req, s.proxy.config.Load().Rules)
 }

@@ -25,6 +25,8 @@ type State struct {
 	TransactionOn router.Target
 	// Listener is the kind of port the client came in by.
 	Listener router.Listener
+	// Temp are the temporary tables behind PinTemporaryTables.
+	Temp TempTables
 	// Mode is how the client's statements have to be read at present.
 	Mode lex.Mode
 
@@ -113,6 +115,16 @@ func (s *State) View() router.SessionView {
 	}
 }
 
+// ViewOf is View for a statement: temporary tables do not concern one that
+// does not mention them.
+func (s *State) ViewOf(f *lex.Facts) router.SessionView {
+	v := s.View()
+	if v.Pins.Has(router.PinTemporaryTables) && !s.Temp.Mentioned(f.Stmt) {
+		v.Pins &^= router.PinTemporaryTables
+	}
+	return v
+}
+
 // InTransaction reports whether the session's statements belong together: a
 // transaction is open, or would be opened by the next statement.
 func (s *State) InTransaction() bool {
@@ -182,10 +194,14 @@ func (s *State) CollationRead(name string) {
 }
 
 // Sent notes that a statement is being sent: from here on it may have had an
-// effect, whatever becomes of it.
-func (s *State) Sent(d *router.Decision) {
+// effect, whatever becomes of it. facts are nil for a command that is no
+// statement.
+func (s *State) Sent(facts *lex.Facts, d *router.Decision) {
 	s.Pins |= d.Pin
 	s.reported = 0
+	if facts != nil && d.Pin.Has(router.PinTemporaryTables) {
+		s.Temp.Sent(facts, s.Profile.Schema)
+	}
 }
 
 // lasting are the flags that describe the session. The others describe one
