@@ -31,8 +31,8 @@ type GeneralLog struct {
 }
 
 // GeneralLog turns the general log on and returns a reader that begins now. The
-// log is flushed before a statement runs: whatever a client got an answer to is
-// in it.
+// log is flushed before a client's statement runs: whatever a client got an answer
+// to is in it. What replication applies may be logged a moment after it was.
 func (s *Server) GeneralLog(ctx context.Context) (*GeneralLog, error) {
 	if err := s.Exec(ctx, "SET GLOBAL log_output='FILE'", "SET GLOBAL general_log=1"); err != nil {
 		return nil, err
