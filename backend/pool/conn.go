@@ -47,17 +47,28 @@ type Statement struct {
 	Types uint32
 }
 
-// The states of a connection. Only Conn's methods change them.
+// The states of a connection.
 const (
 	inUse     uint32 = iota // owned by a session, or by the goroutine that acquires it for one
 	parked                  // left by its session, which may take it back
 	parkedOld               // parked, and seen so by a sweep
 	idle                    // in the pool's list
+	gone                    // taken away from the session that had parked it; final
 )
+
+// claim is what other goroutines may touch of a Conn.
+type claim struct {
+	state       atomic.Uint32
+	interrupted atomic.Bool
+}
 
 // Conn is an authenticated connection to a server. It is used by one owner at
 // a time, the session or the pool; see Park for how it changes hands. The
 // plain fields belong to the owner.
+//
+// A Conn is good for one owner: when the pool takes a parked connection away
+// for somebody else, that one gets a Conn of its own, so that the session that
+// had parked it can never take it back from under a later owner.
 type Conn struct {
 	Wire   *wire.Conn
 	Server *backend.Server
@@ -79,12 +90,18 @@ type Conn struct {
 	// connection, by the owner's own number.
 	Statements map[uint32]Statement
 
+	// Salvage, if not nil, is read from a parked connection before somebody
+	// else gets it. The owner sets it before Park; once Unpark has failed the
+	// field still tells which Salvage it was.
+	Salvage *Salvage
+
+	*claim
 	pool      *Pool
 	epoch     uint64
 	owner     uint64 // the session that used it last
-	state     atomic.Uint32
-	collation byte // of the handshake; a reset returns to it
+	collation byte   // of the handshake; a reset returns to it
 	mariadb   bool
+	modeKnown bool // BaseMode has been reported; it may be empty
 	opened    time.Time
 	idleSince time.Time // while in the pool's list
 }
@@ -94,12 +111,18 @@ type Conn struct {
 // one that must not be used any more, is not parked but released; Park then
 // returns false and the connection is gone.
 func (c *Conn) Park() bool {
-	if c.pool.waiting.Load() > 0 || c.epoch != c.Server.Epoch() {
-		c.Release()
-		return false
-	}
 	c.state.Store(parked)
-	return true
+	// Only now is it looked whether somebody wants it: who waits first says so
+	// and then looks for parked connections, so that one of the two sees the
+	// other. The same goes for a server that changes its epoch.
+	if c.pool.waiting.Load() == 0 && c.Valid() {
+		return true
+	}
+	if ok, _ := c.Unpark(); ok {
+		c.salvage()
+		c.Release()
+	}
+	return false
 }
 
 // Unpark takes a parked connection back and reports whether it still is there;
@@ -112,8 +135,17 @@ func (c *Conn) Unpark() (ok, stale bool) {
 	return c.state.CompareAndSwap(parkedOld, inUse), true
 }
 
-// take is the pool's side of Unpark.
-func (c *Conn) take(from, to uint32) bool { return c.state.CompareAndSwap(from, to) }
+// take is the pool's side of Unpark: it returns the connection as a Conn that
+// the session which parked it does not know, in use, or nil if the session was
+// faster.
+func (c *Conn) take(from uint32) *Conn {
+	if !c.state.CompareAndSwap(from, gone) {
+		return nil
+	}
+	heir := *c
+	heir.claim = &claim{}
+	return &heir
+}
 
 // Valid reports whether the server is still what it was when the connection
 // was opened; see backend.Server.Epoch.
@@ -128,7 +160,19 @@ func (c *Conn) Discard() { c.pool.discard(c) }
 
 // Interrupt makes whatever is blocked on the connection fail, now and from now
 // on. It may be called by anyone at any time.
-func (c *Conn) Interrupt() { _ = c.Wire.NetConn().SetDeadline(time.Unix(1, 0)) }
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	_ = c.Wire.NetConn().SetDeadline(time.Unix(1, 0))
+}
+
+// setDeadline sets a deadline, zero for none, unless the connection has been
+// interrupted.
+func (c *Conn) setDeadline(t time.Time) {
+	_ = c.Wire.SetDeadline(t)
+	if c.interrupted.Load() { // before or meanwhile; later is Interrupt's to undo
+		c.Interrupt()
+	}
+}
 
 // Alive reports whether the peer has neither closed the connection nor sent
 // anything unasked: servers that close an idle connection may say so in an ERR
@@ -186,7 +230,7 @@ func (c *Conn) exchange(n int) error {
 			c.Status = ok.Status
 			c.noteMode(ok.SessionChanges)
 		default:
-			return fmt.Errorf("unexpected packet 0x%02x from %s", p[0], c.Server)
+			return fmt.Errorf("unexpected packet %.1x of %d bytes from %s", p, len(p), c.Server)
 		}
 	}
 	c.Wire.Idle()
@@ -196,8 +240,8 @@ func (c *Conn) exchange(n int) error {
 // noteMode keeps the sql_mode that the tracking statement makes a server report.
 func (c *Conn) noteMode(changes []byte) {
 	for ch := wire.NewChanges(changes); ch.Next(); {
-		if v := ch.Change(); c.BaseMode == "" && v.Type == wire.ChangeSystemVariable && string(v.Name) == "sql_mode" {
-			c.BaseMode = string(v.Value)
+		if v := ch.Change(); !c.modeKnown && v.Type == wire.ChangeSystemVariable && string(v.Name) == "sql_mode" {
+			c.BaseMode, c.modeKnown = string(v.Value), true
 		}
 	}
 }
@@ -253,7 +297,7 @@ func (c *Conn) QueryValue(sql string) (string, error) {
 			return "", err
 		case wire.IsErr(p):
 			return "", asError(p)
-		case p[0] == 0xfe && len(p) < wire.MaxPayload:
+		case len(p) > 0 && p[0] == 0xfe && len(p) < wire.MaxPayload:
 			c.Wire.Idle()
 			return value, nil
 		}

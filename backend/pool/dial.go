@@ -56,13 +56,16 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 	}
 	nc, err := nd.DialContext(ctx, server.Network, server.Address)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return nil, fmt.Errorf("connecting to %s: %w", server, err)
 	}
 	// ctx ending during the login interrupts it; once it is through, not any more.
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	c := &Conn{
 		Wire: wire.NewConn(nc), Server: server, Login: login, epoch: epoch,
-		Statements: map[uint32]Statement{}, opened: time.Now(),
+		Statements: map[uint32]Statement{}, claim: &claim{}, opened: time.Now(),
 	}
 	err = c.login(d, password, profile)
 	if err == nil {

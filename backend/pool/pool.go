@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,10 @@ type Request struct {
 // ErrClosed is returned for a server that is no longer a backend.
 var ErrClosed = errors.New("no longer a backend")
 
+// ErrChanged is returned when the server's epoch ended while a connection to it
+// was being opened: the server has been lost or is not what it was chosen for.
+var ErrChanged = errors.New("was lost or changed its role while a connection to it was being opened")
+
 // LimitError is returned when no connection came free in time.
 type LimitError struct {
 	Server *backend.Server
@@ -51,7 +56,7 @@ type Pool struct {
 	server  *backend.Server
 	dialer  *atomic.Pointer[Dialer]
 	limits  *atomic.Pointer[Limits]
-	waiting atomic.Int32 // len(waiters), read by Conn.Park
+	waiting atomic.Int32 // waiters, and who is about to become one; read by Conn.Park
 	mode    atomic.Pointer[string]
 
 	mu      sync.Mutex
@@ -92,7 +97,8 @@ func (p *Pool) Mode() (string, bool) {
 
 // Acquire returns a connection in the state req describes, waiting for one if
 // the server's limit is reached. The error is *LimitError when that took too
-// long, contains *wire.Err when the server refused, and is ctx's otherwise.
+// long, contains *wire.Err when the server refused, and is ErrClosed,
+// ErrChanged, ctx's or the network's otherwise.
 func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
 	for {
 		c, err := p.obtain(ctx, req)
@@ -106,27 +112,37 @@ func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
 			p.discard(c)
 			continue
 		}
-		timeout := p.dialer.Load().Timeout
-		wasReset := c.owner != req.Owner && c.Dirt != Clean
-		switch err := c.establish(req.Owner, req.Profile, timeout); {
-		case err == nil:
-			p.mu.Lock()
-			p.stats.Reused++
-			if wasReset {
-				p.stats.Reset++
-			}
-			p.mu.Unlock()
+		reset, err := c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
+		switch {
+		case err == nil && c.Valid():
+			p.countReuse(reset)
 			return c, nil
 		case errors.Is(err, ErrUnclean):
 			p.retire(c)
 			return p.open(ctx, req)
-		case isServerError(err):
+		case isServerError(err), isTimeout(err):
 			p.discard(c)
 			return nil, err
 		default:
 			p.discard(c) // it died meanwhile; nothing of the session was sent
 		}
 	}
+}
+
+func (p *Pool) countReuse(reset bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Reused++
+	if reset {
+		p.stats.Reset++
+	}
+}
+
+// isTimeout reports whether a server has not answered, or the connection was
+// interrupted: other connections to it would do no better.
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }
 
 func isServerError(err error) bool {
@@ -138,7 +154,7 @@ func isServerError(err error) bool {
 func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	c, err := p.dialer.Load().dial(ctx, p.server, req.Login, req.Profile)
 	if err == nil {
-		err = c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
+		_, err = c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
 		if err != nil {
 			_ = c.Wire.Close()
 		}
@@ -146,20 +162,31 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dialing--
+	if err == nil && (p.closed || !c.Valid()) {
+		_ = c.Wire.Close()
+		p.serveWaiters()
+		return nil, p.unusable()
+	}
 	if err != nil {
 		p.stats.ConnectFailures++
 		p.server.Stats.ConnectErrors.Add(1)
-		p.serveWaiter()
+		p.serveWaiters()
 		return nil, err
 	}
 	c.pool = p
 	p.all[c] = struct{}{}
-	p.mode.Store(&c.BaseMode)
+	mode := c.BaseMode
+	p.mode.Store(&mode)
 	p.stats.Opened++
-	if p.closed {
-		c.Interrupt()
-	}
 	return c, nil
+}
+
+// unusable says why a connection just opened is of no use.
+func (p *Pool) unusable() error {
+	if p.closed {
+		return fmt.Errorf("%s is %w", p.server, ErrClosed)
+	}
+	return fmt.Errorf("%s %w", p.server, ErrChanged)
 }
 
 // obtain returns a connection that may be re-used for req (state inUse), or nil
@@ -168,32 +195,42 @@ func (p *Pool) obtain(ctx context.Context, req *Request) (*Conn, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, fmt.Errorf("%s is %w", p.server, ErrClosed)
+		return nil, p.unusable()
 	}
 	if c := p.takeIdle(req); c != nil {
 		p.mu.Unlock()
 		return c, nil
 	}
-	if p.max == 0 || len(p.all)+p.dialing < p.max {
+	if p.max == 0 || p.surplus() < 0 {
 		p.dialing++
 		p.mu.Unlock()
 		return nil, nil
 	}
+	p.waiting.Store(int32(len(p.waiters) + 1)) // before looking: see Conn.Park
 	if c := p.reclaim(&req.Login); c != nil {
+		p.waiting.Store(int32(len(p.waiters)))
+		p.mu.Unlock()
+		c.salvage()
+		p.mu.Lock()
 		defer p.mu.Unlock()
-		if c.Login == req.Login {
-			return c, nil
-		}
-		p.remove(c)
-		p.dialing++
-		return nil, nil
+		return p.suit(c, req), nil
 	}
 	w := &waiter{turn: make(chan *Conn, 1)}
 	p.waiters = append(p.waiters, w)
-	p.waiting.Store(int32(len(p.waiters)))
 	p.stats.Waited++
 	p.mu.Unlock()
 	return p.wait(ctx, req, w)
+}
+
+// suit returns c if it may be re-used for req; otherwise it closes c and keeps
+// its place for a new connection.
+func (p *Pool) suit(c *Conn, req *Request) *Conn {
+	if c.Login == req.Login && c.Valid() {
+		return c
+	}
+	p.remove(c)
+	p.dialing++
+	return nil
 }
 
 // wait stands in line.
@@ -201,22 +238,24 @@ func (p *Pool) wait(ctx context.Context, req *Request, w *waiter) (*Conn, error)
 	limit := p.limits.Load().WaitTimeout
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	var err error
+	timedOut := false
 	select {
 	case c := <-w.turn:
 		return p.fit(c, req)
 	case <-ctx.Done():
-		err = context.Cause(ctx)
 	case <-timer.C:
-		err = &LimitError{Server: p.server, Max: p.max, Waited: limit}
+		timedOut = true
 	}
 	p.mu.Lock()
 	if i := slices.Index(p.waiters, w); i >= 0 {
+		defer p.mu.Unlock()
 		p.waiters = slices.Delete(p.waiters, i, i+1)
 		p.waiting.Store(int32(len(p.waiters)))
+		if !timedOut {
+			return nil, context.Cause(ctx)
+		}
 		p.stats.TimedOut++
-		p.mu.Unlock()
-		return nil, err
+		return nil, &LimitError{Server: p.server, Max: p.max, Waited: limit}
 	}
 	p.mu.Unlock()
 	return p.fit(<-w.turn, req) // its turn came at the same moment
@@ -232,14 +271,12 @@ func (p *Pool) fit(c *Conn, req *Request) (*Conn, error) {
 		} else {
 			p.dialing--
 		}
-		return nil, fmt.Errorf("%s is %w", p.server, ErrClosed)
+		return nil, p.unusable()
 	}
-	if c != nil && c.Login != req.Login {
-		p.remove(c)
-		p.dialing++
-		c = nil
+	if c == nil {
+		return nil, nil
 	}
-	return c, nil
+	return p.suit(c, req), nil
 }
 
 // takeIdle removes the idle connection that is cheapest to use: one that this
@@ -250,6 +287,9 @@ func (p *Pool) takeIdle(req *Request) *Conn {
 		c := p.idle[i]
 		if c.Login != req.Login || !c.Valid() {
 			continue
+		}
+		if c.Profile.Schema != "" && req.Profile.Schema == "" {
+			continue // would have to be closed; only the limit is worth that
 		}
 		cost := 3
 		switch {
@@ -263,7 +303,7 @@ func (p *Pool) takeIdle(req *Request) *Conn {
 		if cost < bestCost {
 			best, bestCost = i, cost
 		}
-		if cost <= 1 {
+		if cost == 0 {
 			break
 		}
 	}
@@ -279,8 +319,9 @@ func (p *Pool) takeIdle(req *Request) *Conn {
 	return c
 }
 
-// reclaim takes a connection that nobody is using at this moment, preferably
-// of the given login: idle ones of another login, then parked ones.
+// reclaim takes a connection that nobody is using at this moment: idle ones of
+// another login, then parked ones, those of the given login and those that have
+// lain for long first.
 func (p *Pool) reclaim(login *Login) *Conn {
 	if n := len(p.idle); n > 0 {
 		c := p.idle[0]
@@ -289,43 +330,47 @@ func (p *Pool) reclaim(login *Login) *Conn {
 		return c
 	}
 	for _, from := range [...]uint32{parkedOld, parked} {
-		var other *Conn
-		for c := range p.all {
-			if c.state.Load() != from {
-				continue
+		for _, sameLogin := range [...]bool{true, false} {
+			for c := range p.all {
+				if c.state.Load() != from || (c.Login == *login) != sameLogin {
+					continue
+				}
+				if heir := p.take(c, from); heir != nil {
+					p.stats.Reclaimed++
+					return heir
+				}
 			}
-			if c.Login != *login {
-				other = c
-				continue
-			}
-			if c.take(from, inUse) {
-				p.stats.Reclaimed++
-				return c
-			}
-		}
-		if other != nil && other.take(from, inUse) {
-			p.stats.Reclaimed++
-			return other
 		}
 	}
 	return nil
 }
 
+// take takes a parked connection away from its session, unless that is faster.
+func (p *Pool) take(c *Conn, from uint32) *Conn {
+	heir := c.take(from)
+	if heir != nil {
+		delete(p.all, c)
+		p.all[heir] = struct{}{}
+	}
+	return heir
+}
+
 // put is Conn.Release.
 func (p *Pool) put(c *Conn) {
-	c.state.Store(idle)
 	limits := p.limits.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed, c.Dirt == MustClose, !c.Valid(), expired(c, limits), len(c.Wire.Buffered()) > 0:
+	case p.closed, c.Dirt == MustClose, c.interrupted.Load(), !c.Valid(), expired(c, limits),
+		len(c.Wire.Buffered()) > 0, p.surplus() > 0:
 		p.remove(c)
-		p.serveWaiter()
+		p.serveWaiters()
 	case len(p.waiters) > 0:
 		p.hand(c)
-	case len(p.idle) >= limits.MaxIdle, p.max > 0 && len(p.all) > p.max:
+	case len(p.idle) >= limits.MaxIdle:
 		p.remove(c)
 	default:
+		c.state.Store(idle)
 		c.idleSince = time.Now()
 		p.idle = append(p.idle, c)
 	}
@@ -335,23 +380,29 @@ func expired(c *Conn, limits *Limits) bool {
 	return limits.MaxLifetime > 0 && time.Since(c.opened) > limits.MaxLifetime
 }
 
-// hand gives the first waiter its turn.
+// hand gives the first waiter its turn; c is in use.
 func (p *Pool) hand(c *Conn) {
 	w := p.waiters[0]
 	p.waiters = slices.Delete(p.waiters, 0, 1)
 	p.waiting.Store(int32(len(p.waiters)))
-	if c != nil {
-		c.state.Store(inUse)
-	}
 	w.turn <- c // buffered, and used once
 }
 
-// serveWaiter lets a waiter open a connection if there is room for one.
-func (p *Pool) serveWaiter() {
-	if len(p.waiters) > 0 && (p.max == 0 || len(p.all)+p.dialing < p.max) {
+// serveWaiters lets as many waiters open a connection as there is room for.
+func (p *Pool) serveWaiters() {
+	for len(p.waiters) > 0 && (p.max == 0 || p.surplus() < 0) {
 		p.dialing++
 		p.hand(nil)
 	}
+}
+
+// surplus is the number of connections above the limit, less than 0 if there is
+// room for more.
+func (p *Pool) surplus() int {
+	if p.max == 0 {
+		return 0
+	}
+	return len(p.all) + p.dialing - p.max
 }
 
 // discard is Conn.Discard.
@@ -359,7 +410,7 @@ func (p *Pool) discard(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remove(c)
-	p.serveWaiter()
+	p.serveWaiters()
 }
 
 // retire closes c and keeps its place for a new connection.
@@ -377,17 +428,24 @@ func (p *Pool) remove(c *Conn) {
 	}
 	delete(p.all, c)
 	p.stats.Closed++
+	c.abandon()
 	_ = c.Wire.Close()
 }
 
-// setMax changes the limit. Connections above it are closed as they are given back.
+// setMax changes the limit. Of the connections above it, those that nobody uses
+// are closed at once and the others as they are given back.
 func (p *Pool) setMax(max int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.max = max
-	for len(p.waiters) > 0 && (max == 0 || len(p.all)+p.dialing < max) {
-		p.serveWaiter()
+	for p.surplus() > 0 {
+		c := p.reclaim(&Login{})
+		if c == nil {
+			break
+		}
+		p.remove(c)
 	}
+	p.serveWaiters()
 }
 
 // dropInvalid closes what must not be used any more. With interrupt, sessions
@@ -399,18 +457,29 @@ func (p *Pool) dropInvalid(interrupt bool) {
 }
 
 func (p *Pool) drop(which func(*Conn) bool, interrupt bool) {
-	p.idle = slices.DeleteFunc(p.idle, which)
 	for c := range p.all {
 		if !which(c) {
 			continue
 		}
-		switch s := c.state.Load(); {
-		case s == idle || s != inUse && c.take(s, inUse):
+		s := c.state.Load()
+		if s == parked || s == parkedOld {
+			if heir := p.take(c, s); heir != nil {
+				p.remove(heir)
+				continue
+			}
+		}
+		switch {
+		case s == idle:
 			p.remove(c)
 		case interrupt:
 			c.Interrupt()
 		}
 	}
+	p.idle = slices.DeleteFunc(p.idle, func(c *Conn) bool {
+		_, open := p.all[c]
+		return !open
+	})
+	p.serveWaiters()
 }
 
 // close ends the pool. Connections in use are interrupted if asked for, and
@@ -426,22 +495,38 @@ func (p *Pool) close(interrupt bool) {
 	}
 }
 
+// ageParked makes connections idle that have been parked for a whole interval,
+// and returns those of them that have something to be salvaged first.
+func (p *Pool) ageParked() (loaded []*Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.all {
+		heir := p.take(c, parkedOld)
+		switch {
+		case heir == nil:
+			c.state.CompareAndSwap(parked, parkedOld)
+		case heir.Salvage != nil:
+			loaded = append(loaded, heir)
+		default:
+			heir.state.Store(idle)
+			heir.idleSince = time.Now()
+			p.idle = append(p.idle, heir)
+		}
+	}
+	return loaded
+}
+
 // sweep is run every sweepInterval: connections parked for a whole interval
 // become idle ones, and idle ones that are too many or too old are closed.
 func (p *Pool) sweep() {
+	for _, c := range p.ageParked() {
+		c.salvage()
+		p.put(c)
+	}
 	limits := p.limits.Load()
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.all {
-		switch {
-		case c.state.Load() == parkedOld && c.take(parkedOld, idle):
-			c.idleSince = now
-			p.idle = append(p.idle, c)
-		default:
-			c.state.CompareAndSwap(parked, parkedOld)
-		}
-	}
 	keep := p.idle[:0]
 	for i, c := range p.idle {
 		tooMany := len(p.idle)-i > limits.MaxIdle

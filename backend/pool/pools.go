@@ -105,7 +105,9 @@ func (ps *Pools) KillQuery(ctx context.Context, c *Conn) error {
 	if err != nil {
 		return err
 	}
-	defer k.Wire.Close()
+	defer func() { _ = k.Wire.Close() }()
+	stop := context.AfterFunc(ctx, k.Interrupt)
+	defer stop()
 	return k.Query("KILL QUERY " + strconv.FormatUint(uint64(c.ThreadID), 10))
 }
 

@@ -3,30 +3,37 @@ package pool
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/telamondb/telamon/wire"
 )
 
-// contextVars are the variables that are part of what a statement's text means.
-var contextVars = [...]string{"character_set_client", "character_set_connection", "character_set_results", "collation_connection", "sql_mode"}
+// charsetVars and sql_mode are the variables that are part of what a
+// statement's text means.
+var charsetVars = [...]string{"character_set_client", "character_set_connection", "character_set_results", "collation_connection"}
 
 // Prepare makes a prepared statement of text under the schema, sql_mode and
 // character set of a profile, whatever the connection's present ones are; those
-// are put back. It is recorded in Statements under the owner's number.
+// are put back. It is recorded in Statements under the owner's number. An error
+// that contains *wire.Err says that the statement cannot be prepared and leaves
+// the connection as it was; after any other it must be discarded.
 func (c *Conn) Prepare(number uint32, text []byte, under *Profile) error {
-	present := c.Profile
-	there, back := c.contextSwitch(present, under), c.contextSwitch(under, present)
-	n := c.queueAll(there)
-	if err := c.exchange(n); err != nil {
+	there, back := c.contextSwitch(c.Profile, under), c.contextSwitch(under, c.Profile)
+	err := c.exchange(c.queueAll(there))
+	if err == nil {
+		var st wire.StmtPrepareOK
+		if st, err = c.prepare(text); err == nil {
+			c.Statements[number] = Statement{ID: st.StatementID}
+		}
+	}
+	if err != nil && !isServerError(err) {
+		c.Dirt = MustClose
 		return err
 	}
-	st, err := c.prepare(text)
-	if err == nil {
-		c.Statements[number] = Statement{ID: st.StatementID}
-	}
+	// What has been switched goes back even if only a part of it has been.
 	if backErr := c.exchange(c.queueAll(back)); backErr != nil {
 		c.Dirt = MustClose
-		return backErr
+		return fmt.Errorf("going back to the session's own settings: %v", backErr) // not as a *wire.Err
 	}
 	return err
 }
@@ -44,32 +51,46 @@ func (c *Conn) queueAll(cmds []command) int {
 }
 
 // contextSwitch returns the commands that go from one profile's context to
-// another's.
+// another's. Between a schema and none it does not switch, as there is no way
+// back: a text that could be prepared without a schema means the same with one,
+// and one that needs a schema the session has lost is refused by the server.
 func (c *Conn) contextSwitch(from, to *Profile) (cmds []command) {
 	if from == to {
 		return nil
 	}
-	if from.Schema != to.Schema && to.Schema != "" {
+	if from.Schema != to.Schema && from.Schema != "" && to.Schema != "" {
 		cmds = append(cmds, command{wire.ComInitDB, to.Schema})
 	}
-	set := []byte("SET ")
-	for _, name := range contextVars {
-		a, inA := from.Value(name)
-		b, inB := to.Value(name)
-		switch {
-		case inB && (!inA || a != b):
-			set = append(append(set, name...), '=')
-			set = append(appendValue(set, Var{name, b}), ',')
-		case inA && !inB && name == "sql_mode":
-			set = append(set, "sql_mode=DEFAULT,"...)
-		case inA && !inB && name == "character_set_client":
-			cmds = append(cmds, command{wire.ComQuery, wire.SetNames(to.Collation, c.mariadb)})
+	var vars []Var
+	if slices.ContainsFunc(charsetVars[:], func(name string) bool { return differs(name, from, to) }) {
+		// From the login's character set on, which is what a variable has
+		// that was not set since.
+		cmds = append(cmds, command{wire.ComQuery, wire.SetNames(to.Collation, c.mariadb)})
+		for _, name := range charsetVars {
+			if value, ok := to.Value(name); ok {
+				vars = append(vars, Var{name, value})
+			}
 		}
 	}
-	if len(set) > len("SET ") {
-		cmds = append(cmds, command{wire.ComQuery, string(set[:len(set)-1])})
+	if differs("sql_mode", from, to) {
+		mode, ok := to.Value("sql_mode")
+		if !ok {
+			mode = c.BaseMode
+		}
+		vars = append(vars, Var{"sql_mode", mode})
+	}
+	if set := appendSet(nil, &Profile{}, &Profile{Vars: vars}); len(set) > 0 {
+		cmds = append(cmds, command{wire.ComQuery, string(set)})
 	}
 	return cmds
+}
+
+// differs reports whether a variable's value is not the same under two profiles
+// of a session.
+func differs(name string, p, q *Profile) bool {
+	a, inP := p.Value(name)
+	b, inQ := q.Value(name)
+	return inP != inQ || a != b
 }
 
 // prepare sends COM_STMT_PREPARE and reads the whole answer.

@@ -17,9 +17,9 @@ func (c *Conn) WaitApplied(gtids string, timeout time.Duration) (bool, error) {
 	if c.mariadb {
 		fn = "MASTER_GTID_WAIT"
 	}
-	_ = c.Wire.SetDeadline(time.Now().Add(timeout + waitGrace))
+	c.setDeadline(time.Now().Add(timeout + waitGrace))
 	v, err := c.QueryValue("SELECT " + fn + "('" + gtids + "'," + seconds + ")")
-	_ = c.Wire.SetDeadline(time.Time{}) // a connection that is lost is no better for it
+	c.setDeadline(time.Time{}) // a connection that is lost is no better for it
 	return err == nil && v == "0", err
 }
 
