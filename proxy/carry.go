@@ -440,11 +440,10 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	case s.fetching != nil:
 		s.fetchDone()
 	}
-	schema := s.state.Profile.Schema
 	s.state.Finished(facts, &s.decision, &session.Outcome{
 		Target: target, Status: r.Status, StatusSeen: r.StatusSeen, ErrCode: r.ErrCode, LastInsertID: r.LastInsertID,
 	})
-	if s.state.Profile.Schema != schema {
+	if *s.schema.Load() != s.state.Profile.Schema {
 		s.schema.Store(&s.state.Profile.Schema)
 	}
 	c.Profile = s.state.Profile

@@ -180,3 +180,47 @@ func (c *client) longData(id uint32, param uint16, data string) {
 		c.t.Fatal(err)
 	}
 }
+
+// cursor executes a statement with a cursor and fetches n rows.
+func (c *client) cursor(st stmt, n byte) (rows [][]wire.Value, status wire.Status) {
+	c.t.Helper()
+	if status = c.openCursor(st); !status.Has(wire.CursorExists) {
+		c.t.Fatalf("status %#x: no cursor", status)
+	}
+	rows, status, err := c.fetch(st, n)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return rows, status
+}
+
+// openCursor executes a statement with a cursor.
+func (c *client) openCursor(st stmt) wire.Status {
+	c.t.Helper()
+	if err := c.Command(wire.ComStmtExecute, executePacket(st.id, 1, false)); err != nil {
+		c.t.Fatal(err)
+	}
+	b, err := c.packet()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for range int(b[0]) {
+		if _, err := c.packet(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	_, status, err := c.binaryRows(st.columns)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return status
+}
+
+// fetch fetches n rows of an open cursor.
+func (c *client) fetch(st stmt, n byte) ([][]wire.Value, wire.Status, error) {
+	c.t.Helper()
+	if err := c.Command(wire.ComStmtFetch, idBytes(st.id)+string([]byte{n, 0, 0, 0})); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.binaryRows(st.columns)
+}
