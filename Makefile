@@ -52,13 +52,20 @@ soak: deps build ## the whole suite in its long form
 bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmarks.md
 	$(GO) run ./integration/bench -telamon bin/telamon $(BENCHFLAGS)
 
+# Until Go 1.27 a target may fail with a bare "context deadline exceeded" when its
+# time is over (golang/go#75804): a finding is a failure that names its input.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
-	@for pkg in $$($(GO) list ./...); do \
+	@log=$$(mktemp); trap 'rm -f $$log' EXIT; failed=; \
+	for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	    echo "== $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg 2>&1 | tee $$log && continue; \
+	    if grep -q '^    context deadline exceeded$$' $$log && ! grep -q 'Failing input' $$log; then continue; fi; \
+	    failed="$$failed $$pkg.$$target"; \
 	  done; \
-	done
+	done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 
 .PHONY: clean
 clean:
