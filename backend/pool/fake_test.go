@@ -139,12 +139,24 @@ func (f *fake) query(p *wiretest.Peer, c *fakeConn, sql string) error {
 
 // state is everything a session could notice, in one string.
 func (c *fakeConn) state() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "schema=%s names=%s user=%s", c.schema, c.names, c.user)
-	for _, k := range slices.Sorted(maps.Keys(c.vars)) {
-		fmt.Fprintf(&b, " %s=%s", k, c.vars[k])
+	names := c.names
+	if names == "" {
+		names = namesOf(c.peer.Login.Collation)
 	}
-	for _, text := range slices.Sorted(maps.Values(c.stmts)) {
+	return stateText(c.schema, names, c.user, c.vars, slices.Collect(maps.Values(c.stmts)))
+}
+
+func namesOf(collation byte) string {
+	return strings.TrimPrefix(wire.SetNames(collation, false), "SET NAMES ")
+}
+
+func stateText(schema, names, user string, vars map[string]string, stmts []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "schema=%s names=%s user=%s", schema, names, user)
+	for _, k := range slices.Sorted(maps.Keys(vars)) {
+		fmt.Fprintf(&b, " %s=%s", k, vars[k])
+	}
+	for _, text := range slices.Sorted(slices.Values(stmts)) {
 		fmt.Fprintf(&b, " stmt:%s", text)
 	}
 	return b.String()
