@@ -368,16 +368,6 @@ func (c *fakeConn) kill(rest string) error {
 	return c.ok(nil)
 }
 
-// interrupted reports whether a KILL QUERY has hit the running statement.
-func (c *fakeConn) interrupted() bool {
-	select {
-	case <-c.killed:
-		return true
-	default:
-		return false
-	}
-}
-
 // set is SET: assignments separated by commas outside of quotes.
 func (c *fakeConn) set(rest string) (bool, error) {
 	var changes []byte
