@@ -82,8 +82,10 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 	if reset || !extends(have, want) {
 		reset = true
 		// A reset keeps the schema (measured on both flavours); only
-		// COM_CHANGE_USER could leave it.
-		have = &Profile{Schema: c.Profile.Schema, Collation: c.collation}
+		// COM_CHANGE_USER could leave it. It goes back to the character set
+		// of the login, but on MySQL 9.7 not to its collation: that becomes
+		// the server's default for the character set. So it counts as unknown.
+		have = &Profile{Schema: c.Profile.Schema}
 		if same && (c.Dirt != Clean || len(c.Statements) > 0) || !extends(have, want) && have.Schema != "" && want.Schema == "" {
 			return false, ErrUnclean
 		}

@@ -69,7 +69,11 @@ func TestConnectionsDoNotCrossLogins(t *testing.T) {
 	}
 }
 
-const tracking = "TRACK"
+const (
+	tracking = "TRACK"
+	utf8     = "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"
+	swedish  = "SET NAMES latin1 COLLATE latin1_swedish_ci"
+)
 
 // What a connection is sent before a session gets it.
 func TestPreparationOnTheWire(t *testing.T) {
@@ -84,16 +88,18 @@ func TestPreparationOnTheWire(t *testing.T) {
 		{"nothing but SETs for a state with more", plain, plain.With("a", "1").With("b", "x"), nil, []string{"SET a=1,b='x'"}},
 		{"only what differs", plain.With("a", "1").With("b", "x"), plain.With("a", "1").With("b", "y"), nil, []string{"SET b='y'"}},
 		{"USE alone for another schema", latin, latin.WithSchema("other"), nil, []string{"USE other"}},
-		{"a reset to undo a SET", plain.With("a", "1"), plain, nil, []string{"RESET", tracking}},
+		{"a reset to undo a SET", plain.With("a", "1"), plain, nil, []string{"RESET", tracking, utf8}},
 		{"a reset for another character set", latin, &Profile{Schema: "shop", Collation: 45}, nil,
-			[]string{"RESET", tracking, "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"}},
+			[]string{"RESET", tracking, utf8}},
 		{"no reset if all character sets are set anyway", latin, charsets(latin), nil,
 			[]string{"SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'"}},
-		{"a reset after dirt", latin, latin, dirty(NeedsReset), []string{"RESET", tracking}},
+		{"a reset after dirt", latin, latin, dirty(NeedsReset), []string{"RESET", tracking, swedish}},
+		{"no SET NAMES if all character sets are set anyway", latin, charsets(latin), dirty(NeedsReset),
+			[]string{"RESET", tracking, "SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'"}},
 		{"a reset after prepared statements", latin, latin, func(c *Conn) { _ = c.Prepare(1, []byte("x"), c.Profile) },
-			[]string{"PREPARE x", "RESET", tracking}},
+			[]string{"PREPARE x", "RESET", tracking, swedish}},
 		{"everything at once", latin.With("z", "1"), (&Profile{Schema: "other", Collation: 45}).With("a", "1"), dirty(NeedsReset),
-			[]string{"RESET", tracking, "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci", "SET a=1", "USE other"}},
+			[]string{"RESET", tracking, utf8, "SET a=1", "USE other"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t, wiretest.Options{})
