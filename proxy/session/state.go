@@ -68,9 +68,9 @@ func (s *State) SetBaseMode(mode string) {
 
 // setMode derives Mode from the profile.
 func (s *State) setMode() {
-	mode := s.baseMode
+	mode, ignoreSpace := s.baseMode, s.Login.Flags.Has(wire.IgnoreSpace)
 	if m, ok := s.Profile.Value("sql_mode"); ok {
-		mode = m
+		mode, ignoreSpace = m, false // what the login asked for is overwritten
 	}
 	charset := ""
 	if c, ok := s.Profile.Value("character_set_client"); ok {
@@ -83,7 +83,7 @@ func (s *State) setMode() {
 		Charset:            lex.CharsetByName(charset),
 		ANSIQuotes:         hasMode(mode, "ANSI_QUOTES"),
 		NoBackslashEscapes: hasMode(mode, "NO_BACKSLASH_ESCAPES"),
-		IgnoreSpace:        hasMode(mode, "IGNORE_SPACE") || s.Login.Flags.Has(wire.IgnoreSpace),
+		IgnoreSpace:        hasMode(mode, "IGNORE_SPACE") || ignoreSpace,
 		Oracle:             hasMode(mode, "ORACLE"),
 	}
 }
@@ -143,7 +143,9 @@ func (s *State) SessionChanges(block []byte) {
 		case wire.ChangeSchema:
 			s.schemaChanged(ch.Value)
 		case wire.ChangeSystemVariable:
-			s.variableChanged(string(ch.Name), string(ch.Value))
+			if string(ch.Name) != "last_gtid" { // MariaDB reports it with every write: no strings for that
+				s.variableChanged(string(ch.Name), string(ch.Value))
+			}
 		}
 	}
 }
