@@ -137,9 +137,12 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	s.kill.serial.Store(s.kill.serial.Load() + 1)
 	s.kill.current.Store(c)
 	defer s.unkillable()
+	if s.kill.forced.Load() {
+		return &lostError{server: c.Server, err: errEnd, unsent: true}
+	}
 	if s.decision.Timeout > 0 {
 		serial := s.kill.serial.Load()
-		timer := time.AfterFunc(s.decision.Timeout, func() { _ = s.killOnServer(serial) })
+		timer := time.AfterFunc(s.decision.Timeout, func() { _ = s.killOnServer(serial, false) })
 		defer timer.Stop()
 	}
 	if s.executing != nil {

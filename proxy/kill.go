@@ -36,21 +36,29 @@ func (s *Session) killed(queryOnly bool) error {
 	if !queryOnly {
 		s.kill.reason.Store(uint32(endKilled))
 	}
-	err := s.killOnServer(anyStatement)
+	err := s.killOnServer(anyStatement, !queryOnly)
 	if queryOnly {
 		return err
 	}
 	if s.phase.CompareAndSwap(phaseIdle, phaseEnding) {
 		_ = s.client.NetConn().SetReadDeadline(time.Unix(1, 0))
+	} else {
+		_ = s.client.NetConn().SetDeadline(time.Now().Add(killGrace))
 	}
 	return nil
 }
 
+// killGrace is how long a session whose statement has been killed may take to
+// tell its client, which perhaps does not read.
+const killGrace = time.Second
+
 // anyStatement makes killOnServer kill whatever runs.
 const anyStatement = 0
 
-// killOnServer kills the statement of the given number if it still runs.
-func (s *Session) killOnServer(serial uint64) error {
+// killOnServer kills the statement of the given number if it still runs. If it
+// cannot and is to insist, it breaks the connection, which ends at least the
+// transaction.
+func (s *Session) killOnServer(serial uint64, insist bool) error {
 	k := &s.kill
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -64,19 +72,18 @@ func (s *Session) killOnServer(serial uint64) error {
 	// kill has been delivered: see unkillable.
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	return s.proxy.deps.Pools.KillQuery(ctx, c)
+	err := s.proxy.deps.Pools.KillQuery(ctx, c)
+	if err != nil && insist {
+		c.Interrupt()
+	}
+	return err
 }
 
 // abandoned stops a session whose client has gone in the middle of a
 // statement: nobody will read the answer, and what it has locked is to be free.
 func (s *Session) abandoned() {
 	s.kill.reason.CompareAndSwap(uint32(endNone), uint32(endKilled))
-	if err := s.killOnServer(anyStatement); err != nil {
-		// Closing the connection ends at least the transaction.
-		if c := s.kill.current.Load(); c != nil {
-			c.Interrupt()
-		}
-	}
+	_ = s.killOnServer(anyStatement, true)
 }
 
 // clientGone reports whether the client has closed the connection while a

@@ -300,9 +300,7 @@ func TestIdleClientsAreDisconnectedAndTold(t *testing.T) {
 	_, err := idle.packet()
 	wantErr(t, err, wire.CodeClientInteraction)
 	idle.closed1()
-	if n := r.Counts().Clients; n != 1 {
-		t.Errorf("%d clients left, want the busy one", n)
-	}
+	eventually(t, "the busy one is left", func() bool { return r.Counts().Clients == 1 })
 	if err := r.Kill(busy.Greeting.ConnectionID, true); err != nil {
 		t.Fatal(err)
 	}
@@ -337,5 +335,40 @@ func TestAStatementOfOneClientMayTakeParkedConnectionsOfOthers(t *testing.T) {
 		if got := c.value("SELECT '" + nonce + "' FROM t"); got != nonce {
 			t.Fatalf("got %q, want %q", got, nonce)
 		}
+	}
+}
+
+func TestKillEndsASessionWhoseClientDoesNotRead(t *testing.T) {
+	for name, end := range map[string]func(*rig, *client){
+		"by KILL": func(r *rig, c *client) { r.connect().exec(fmt.Sprintf("KILL %d", c.Greeting.ConnectionID)) },
+		"by KILL when the server takes no further connection": func(r *rig, c *client) {
+			r.replicas[0].intercept(hangupOn("session_track"))
+			r.connect().exec(fmt.Sprintf("KILL %d", c.Greeting.ConnectionID))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			row := wire.AppendLenencString(nil, strings.Repeat("x", 60_000))
+			r.replicas[0].onQuery(waiting, func(c *fakeConn) error {
+				def := wire.TextColumn("a")
+				if err := c.Send([]byte{1}, def.Append(nil, c.Capabilities)); err != nil {
+					return err
+				}
+				for {
+					if err := c.Send(row); err != nil {
+						return err
+					}
+				}
+			})
+			c := r.connect()
+			if err := c.Command(wire.ComQuery, waiting); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.packet(); err != nil {
+				t.Fatal(err)
+			}
+			end(r, c)
+			eventually(t, "only the killer is left", func() bool { return r.Counts().Clients == 1 })
+		})
 	}
 }

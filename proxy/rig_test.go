@@ -322,3 +322,6 @@ func eventually(t testing.TB, what string, f func() bool) {
 		}
 	}
 }
+
+// closeWrite ends what is sent on a connection, and leaves it open for reading.
+func closeWrite(nc net.Conn) error { return nc.(*net.TCPConn).CloseWrite() }

@@ -98,6 +98,8 @@ type killSwitch struct {
 	pending atomic.Bool
 	reason  atomic.Uint32
 	inTrx   atomic.Bool
+	// forced: nothing more is to be sent to servers.
+	forced atomic.Bool
 }
 
 func (k *killSwitch) setInTransaction(v bool) {
@@ -219,6 +221,7 @@ func (s *Session) endIfIdle(reason endReason) {
 // end ends the session whatever it is doing.
 func (s *Session) end(reason endReason) {
 	s.kill.reason.Store(uint32(reason))
+	s.kill.forced.Store(true) // before current is looked at: see exchange
 	_ = s.client.NetConn().SetDeadline(time.Unix(1, 0))
 	if c := s.kill.current.Load(); c != nil {
 		c.Interrupt()

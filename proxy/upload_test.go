@@ -294,12 +294,14 @@ func TestASlowReaderHoldsTheServerBackAndCostsLittleMemory(t *testing.T) {
 		if err := c.Send([]byte{1}, def.Append(nil, c.Capabilities)); err != nil {
 			return err
 		}
-		for sent.Load() < total {
-			if err := c.Send(payload); err != nil {
+		packet, _ := wire.AppendPacket(nil, c.Seq, payload)
+		for ; sent.Load() < total; packet[3]++ { // without allocating itself
+			if _, err := c.Write(packet); err != nil {
 				return err
 			}
 			sent.Add(int64(len(payload)))
 		}
+		c.Seq = packet[3]
 		return c.Send(c.end(0))
 	})
 	c := r.connect()
@@ -327,7 +329,7 @@ func TestASlowReaderHoldsTheServerBackAndCostsLittleMemory(t *testing.T) {
 	if n := sent.Load(); n > total/4 {
 		t.Errorf("the server could send %d bytes to a client that does not read", n)
 	}
-	if grown := int64(heap()) - int64(before); grown > 2<<20 {
+	if grown := int64(heap()) - int64(before); grown > 1<<20 {
 		t.Errorf("heap grew by %d KiB", grown>>10)
 	}
 	rows := 0
