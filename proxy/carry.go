@@ -450,6 +450,9 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		s.schema.Store(&s.state.Profile.Schema)
 	}
 	c.Profile = s.state.Profile
+	if r.LastInsertID != 0 || (s.decision.Pin | s.state.Pins&^pins).Has(router.PinLastInsertID) {
+		s.hasInsertID(c)
+	}
 	if !s.traceless() || s.state.Pins&^pins != 0 {
 		c.Dirt = max(c.Dirt, pool.NeedsReset)
 	}
@@ -490,7 +493,7 @@ func (s *Session) traceless() bool {
 // settle keeps the connection if it has state of the session, and parks it
 // otherwise.
 func (s *Session) settle(c *pool.Conn) {
-	held := !s.state.Releasable() && (s.state.Pins != router.PinFoundRows || s.state.InTransaction() || s.state.Unread)
+	held := !s.state.Releasable()
 	pinned := s.pinned
 	switch {
 	case !held:

@@ -92,13 +92,16 @@ func (s *Session) needs() causal.Mark {
 // turn, whether it is known to have it or has to be asked, unless it has failed
 // to catch up just now; then one that has it, if there is one within reach.
 func (s *Session) pickReplica(t *backend.Topology, c backend.Constraint, need causal.Mark) *backend.State {
-	s.tick++
-	first := t.PickReplica(s.tick, c)
+	tick := s.tick + 1
+	if s.preparing == nil {
+		s.tick = tick // preparing is no turn: the statement runs where it was prepared
+	}
+	first := t.PickReplica(tick, c)
 	if first == nil || has(t, first, need) || !first.Behind() {
 		return first
 	}
 	for i := uint32(1); i <= maxLook; i++ {
-		if st := t.PickReplica(s.tick+i, c); st != nil && (has(t, st, need) || !st.Behind()) {
+		if st := t.PickReplica(tick+i, c); st != nil && (has(t, st, need) || !st.Behind()) {
 			return st
 		}
 	}

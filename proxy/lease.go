@@ -25,13 +25,13 @@ var errStateLost = errors.New("the connection with the session's state is gone")
 // lease returns the connection the decision asks for, in the session's state.
 // Server exclude has just failed and is not tried again.
 func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
-	if s.pinned != nil && (s.decision.Target != router.Replica || s.state.InTransaction()) {
-		return s.leasePinned()
-	}
-	if s.decision.Target == router.Last {
+	if s.decision.Target == router.Last && s.last != s.pinned {
 		if c := s.leaseLast(); c != nil {
 			return c, nil
 		}
+	}
+	if s.pinned != nil && (s.decision.Target != router.Replica || s.state.InTransaction()) {
+		return s.leasePinned()
 	}
 	topology := s.proxy.deps.Store.Load()
 	if s.decision.Target == router.Replica {
@@ -41,7 +41,11 @@ func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.leaseReported(st)
+	c, err := s.leaseReported(st)
+	if err == nil && s.insertID != nil {
+		err = s.restoreInsertID(c)
+	}
+	return c, err
 }
 
 // leaseForRead returns a connection to a server that may serve the read: a
@@ -221,6 +225,7 @@ func (s *Session) own(i int) (*pool.Conn, bool) {
 	if l.parked {
 		ok, stale := c.Unpark()
 		if !ok {
+			s.inherit(c.Salvage)
 			s.forget(c)
 			return nil, false
 		}
@@ -262,7 +267,9 @@ func (s *Session) park(c *pool.Conn) {
 		if s.leases[i].parked {
 			return
 		}
+		salvage := c.Salvage
 		if s.leases[i].parked = true; !c.Park() {
+			s.inherit(salvage)
 			s.forget(c)
 		}
 		return
@@ -271,6 +278,7 @@ func (s *Session) park(c *pool.Conn) {
 
 // drop closes a connection in use.
 func (s *Session) drop(c *pool.Conn) {
+	s.inherit(c.Salvage)
 	s.forget(c)
 	c.Discard()
 }
@@ -303,6 +311,7 @@ func (s *Session) dropLeases() {
 		}
 	}
 	s.leases, s.pinned, s.last, s.lastHeld = nil, nil, nil, false
+	s.insertID = nil
 	s.kill.setInTransaction(false)
 }
 

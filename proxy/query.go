@@ -62,7 +62,14 @@ func (s *Session) deny() error {
 	if err := s.swallow(); err != nil {
 		return err
 	}
-	return s.answerError(&wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: s.decision.Deny})
+	if s.decision.DenyCode == 0 {
+		return s.answerError(&wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: s.decision.Deny})
+	}
+	e := wire.NewErr(s.decision.DenyCode, "%s", s.decision.Deny)
+	if s.state.Mode.Flavor == lex.FlavorMySQL {
+		e.Message += "." // MariaDB writes it without
+	}
+	return s.answerError(e)
 }
 
 // initDB carries COM_INIT_DB. The server's answer says whether the schema

@@ -36,6 +36,9 @@ type Session struct {
 	// of its own last write.
 	consistency router.Consistency
 	wrote       causal.Mark
+	// insertID is what LAST_INSERT_ID() returned on a connection the session
+	// has no more; see insertid.go.
+	insertID *pool.Salvage
 	// modeKnown: state.Mode rests on what a server said, not on its default.
 	modeKnown bool
 	leases    []lease

@@ -132,8 +132,10 @@ type Decision struct {
 	// Backend restricts the choice to the server with this address, which may
 	// be the primary's; "" means any. Only set with Target Replica.
 	Backend string
-	// Deny is the text of the error (1105) for Target Deny.
-	Deny string
+	// Deny is the text of the error for Target Deny, DenyCode its number; 0
+	// means 1105.
+	Deny     string
+	DenyCode uint16
 }
 
 // Route decides where a statement runs. rules may be nil: the defaults.
@@ -214,10 +216,19 @@ func placeInTransaction(d *Decision, p proof, f *lex.Facts, v *SessionView) {
 		return
 	}
 	d.Target, d.Reason = Replica, ReasonReplicaTransaction
-	if p.kind == notARead && !endsOrFails(f) || d.Pin != 0 {
+	switch {
+	case p.kind == notARead && !endsOrFails(f) || d.Pin != 0:
 		d.Target, d.Reason, d.Deny = Deny, ReasonNeedsPrimary, needsPrimaryText
+	case f.Classes&dml != 0:
+		// What the primary would answer. The replica would say 1290, that it
+		// is read-only, which drivers take for a failover.
+		d.Target, d.Reason = Deny, ReasonNeedsPrimary
+		d.Deny, d.DenyCode = "Cannot execute statement in a READ ONLY transaction", 1792
 	}
 }
+
+// dml are the statements that a READ ONLY transaction refuses.
+const dml = 1<<lex.Insert | 1<<lex.Replace | 1<<lex.Update | 1<<lex.Delete
 
 const (
 	needsPrimaryText = "Proxy Warning - this statement needs the primary, but a READ ONLY transaction " +

@@ -114,7 +114,7 @@ func appendSet(dst []byte, have, want *Profile) []byte {
 
 func appendValue(dst []byte, v Var) []byte {
 	switch {
-	case v.Value == "" && v.Name == "character_set_results":
+	case v.Value == "" && nullable(v.Name):
 		return append(dst, "NULL"...)
 	case isNumber(v.Value):
 		return append(dst, v.Value...)
@@ -122,6 +122,18 @@ func appendValue(dst []byte, v Var) []byte {
 	dst = append(dst, '\'')
 	dst = append(dst, v.Value...)
 	return append(dst, '\'')
+}
+
+// nullable reports whether a variable may be NULL and not empty: servers report
+// NULL as an empty string (measured, MariaDB 10.11 and MySQL 9.7).
+func nullable(name string) bool {
+	switch name {
+	case "character_set_results", "default_tmp_storage_engine", "enforce_storage_engine",
+		"external_table_storage_engine", "external_table_secondary_storage_engine",
+		"innodb_ft_user_stopword_table", "innodb_tmpdir":
+		return true
+	}
+	return false
 }
 
 // isNumber reports whether s is to be written without quotes: variables of a

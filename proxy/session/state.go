@@ -131,9 +131,16 @@ func (s *State) InTransaction() bool {
 	return s.Status.Has(wire.InTrans) || !s.Status.Has(wire.Autocommit)
 }
 
+// loosePins do not keep the connection by themselves: what LAST_INSERT_ID()
+// returns can be read from it and set on another one, and FOUND_ROWS() is only
+// of interest right after its SELECT.
+const loosePins = router.PinLastInsertID | router.PinFoundRows
+
 // Releasable reports whether the session holds nothing that only its present
 // server connection has.
-func (s *State) Releasable() bool { return s.Pins == 0 && !s.InTransaction() && !s.Unread }
+func (s *State) Releasable() bool {
+	return s.Pins&^loosePins == 0 && !s.InTransaction() && !s.Unread
+}
 
 // SessionChanges takes over what a server reports to have changed. It is
 // called during a response, as wire.SessionObserver.
@@ -173,6 +180,10 @@ func (s *State) variableChanged(name, value string) {
 		return
 	}
 	s.reported++
+	if name == "last_insert_id" || name == "identity" {
+		s.Pins |= router.PinLastInsertID
+		return
+	}
 	if !pool.Portable(name, value) {
 		s.Pins |= router.PinOpaque
 		return
