@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -474,6 +475,25 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	s.settle(c)
 }
 
+// keepsDiagnostics reports whether the statement has left warnings and errors
+// of the one before in place: questions about them do, and on MariaDB
+// everything that uses no table (measured on 10.11; MySQL 9.7 clears them).
+func (s *Session) keepsDiagnostics() bool {
+	if s.decision.Target == router.Last {
+		return true
+	}
+	if s.state.Mode.Flavor == lex.FlavorMySQL {
+		return false
+	}
+	switch s.facts.Class {
+	case lex.Set, lex.Use, lex.Begin:
+		return true
+	case lex.Select:
+		return !bytes.Contains(bytes.ToLower(s.facts.Stmt), []byte("from"))
+	}
+	return false
+}
+
 // traceless reports whether the statement left nothing in its connection that
 // the profile does not say.
 func (s *Session) traceless() bool {
@@ -502,12 +522,22 @@ func (s *Session) settle(c *pool.Conn) {
 		s.pinned = c
 	}
 	s.kill.setInTransaction(s.state.InTransaction())
+	if s.preparing != nil && s.response.ErrCode == 0 && s.response.Warnings == 0 {
+		// What is asked about the statement before is not about this one.
+		for _, free := range [...]*pool.Conn{c, pinned} {
+			if free != nil && free != s.pinned && !(free == s.last && s.lastHeld) {
+				s.park(free)
+			}
+		}
+		return
+	}
 	previous := s.last
 	if !s.lastHeld {
 		previous = nil
 	}
 	s.last = c
-	s.lastHeld = s.response.Warnings > 0 || s.response.ErrCode != 0 || s.state.Pins.Has(router.PinFoundRows)
+	s.lastDiagnosed = s.response.Warnings > 0 || s.response.ErrCode != 0 || s.lastDiagnosed && s.keepsDiagnostics()
+	s.lastHeld = s.lastDiagnosed || s.state.Pins.Has(router.PinFoundRows)
 	for _, free := range [...]*pool.Conn{c, previous, pinned} {
 		if free != nil && free != s.pinned && !(free == c && s.lastHeld) {
 			s.park(free)

@@ -37,15 +37,31 @@ func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
 	if s.decision.Target == router.Replica {
 		return s.leaseForRead(topology, exclude)
 	}
-	st, err := s.choosePrimary(topology, exclude)
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.leaseReported(st)
+	c, err := s.leasePrimary(topology, exclude)
 	if err == nil && s.insertID != nil {
 		err = s.restoreInsertID(c)
 	}
 	return c, err
+}
+
+// leasePrimary returns a connection to the primary. The primary may change
+// while a connection to it is being opened; that one is then not used.
+func (s *Session) leasePrimary(t *backend.Topology, exclude *backend.Server) (*pool.Conn, error) {
+	for {
+		st, err := s.choosePrimary(t, exclude)
+		if err != nil {
+			return nil, err
+		}
+		c, err := s.leaseReported(st)
+		now := s.proxy.deps.Store.Load()
+		if now.Version == t.Version || now.Primary() == nil || now.Primary().Server == st.Server {
+			return c, err
+		}
+		if err == nil {
+			s.park(c)
+		}
+		t = now
+	}
 }
 
 // leaseForRead returns a connection to a server that may serve the read: a
@@ -138,6 +154,9 @@ func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, ne
 	constraint := backend.Constraint{
 		MaxLag: s.decision.MaxLag, Tag: s.decision.Tag, Address: s.decision.Backend, Exclude: exclude,
 	}
+	if st := s.diagnosed(t, need); st != nil && constraint == (backend.Constraint{}) {
+		return st, nil
+	}
 	if st := s.pickReplica(t, constraint, need); st != nil {
 		return st, nil
 	}
@@ -148,6 +167,21 @@ func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, ne
 		return st, nil
 	}
 	return nil, noServer(t, "primary")
+}
+
+// diagnosed returns the server of the previous statement if that left warnings
+// or an error. Not every SELECT clears those (on MariaDB 10.11 one without a
+// table does not), so that a SHOW WARNINGS behind the next statement has to
+// find both in one connection.
+func (s *Session) diagnosed(t *backend.Topology, need causal.Mark) *backend.State {
+	if !s.lastDiagnosed || s.last == nil {
+		return nil
+	}
+	st := t.ByServer(s.last.Server)
+	if st == nil || st.Health != backend.Up || !has(t, st, need) {
+		return nil
+	}
+	return st
 }
 
 // choosePrimary returns the primary. Changing the schema needs a server's

@@ -27,13 +27,13 @@ func (s *Session) stmtPrepare() error {
 		return s.answerError(wire.NewErr(wire.CodeUnsupportedPS, "This command is not supported in the prepared statement protocol yet"))
 	}
 	s.decide(true)
+	if s.decision.Target == router.Deny && s.decision.Reason == router.ReasonLastStatement {
+		s.decision.Target = router.Primary // it will be another statement's turn then
+	}
 	if s.decision.Target == router.Deny {
 		return s.deny()
 	}
 	s.decision.Pin, s.decision.Release = 0, 0 // preparing has no effect of its own
-	if s.decision.Target == router.Last {
-		s.decision.Target = router.Primary
-	}
 	p := &session.Prepared{ID: s.prepared.NextID(), Text: bytes.Clone(text), Profile: s.state.Profile}
 	s.preparing = p
 	err := s.carry(wire.ResponsePrepare, false)

@@ -47,9 +47,10 @@ type Session struct {
 	pinned *pool.Conn
 	// last ran the previous statement; lastHeld says that its diagnostics may
 	// be asked for, so that it is not parked yet.
-	last     *pool.Conn
-	lastHeld bool
-	tick     uint32
+	last          *pool.Conn
+	lastHeld      bool
+	lastDiagnosed bool // it left warnings or an error
+	tick          uint32
 
 	// The statement being carried.
 	cmd      command

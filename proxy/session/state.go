@@ -38,6 +38,9 @@ type State struct {
 	Unread bool
 	// Retrack says that the client has changed what the server reports.
 	Retrack bool
+	// transient: the statement's settings end with it (SET STATEMENT ... FOR),
+	// but MariaDB reports them as if they stayed (measured, 10.11).
+	transient bool
 	// reported counts the variables the server has reported for the statement.
 	reported int
 }
@@ -180,6 +183,9 @@ func (s *State) variableChanged(name, value string) {
 		return
 	}
 	s.reported++
+	if s.transient {
+		return
+	}
 	if name == "last_insert_id" || name == "identity" {
 		s.Pins |= router.PinLastInsertID
 		return
@@ -212,6 +218,10 @@ func (s *State) CollationRead(name string) {
 func (s *State) Sent(facts *lex.Facts, d *router.Decision) {
 	s.Pins |= d.Pin
 	s.reported = 0
+	s.transient = facts != nil && facts.Flags.Has(lex.FlagSetStatement)
+	if s.transient && facts.Statements > 1 {
+		s.Pins |= router.PinOpaque // which of the settings stay is not told
+	}
 	if facts != nil && d.Pin.Has(router.PinTemporaryTables) {
 		s.Temp.Sent(facts, s.Profile.Schema)
 	}
@@ -253,6 +263,12 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	}
 	if facts == nil {
 		return
+	}
+	if out.ErrCode == 0 && s.Pins.Has(router.PinTemporaryTables) {
+		s.Temp.Succeeded(facts, s.Profile.Schema)
+		if !s.Temp.Any() {
+			s.Pins &^= router.PinTemporaryTables
+		}
 	}
 	if facts.Flags.Has(lex.FlagSetTrackVars) {
 		s.Retrack = true // MySQL does not report that itself

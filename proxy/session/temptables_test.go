@@ -3,6 +3,7 @@ package session
 import (
 	"testing"
 
+	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/router/lex"
 )
 
@@ -97,5 +98,32 @@ func TestTemporaryTablesAreKnownByName(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestThePinEndsWithTheLastTemporaryTable(t *testing.T) {
+	s := fresh(utf8mb4, "", 0)
+	for _, step := range []struct {
+		sql    string
+		out    Outcome
+		pinned bool
+	}{
+		{sql: "CREATE TEMPORARY TABLE tmp (id INT)", pinned: true},
+		{sql: "CREATE TEMPORARY TABLE more (id INT)", pinned: true},
+		{sql: "DROP TEMPORARY TABLE tmp", pinned: true},
+		{sql: "DROP TEMPORARY TABLE more", out: Outcome{ErrCode: 1046}, pinned: true},
+		{sql: "DROP TEMPORARY TABLE more"},
+		{sql: "CREATE TEMPORARY TABLE tmp (id INT)", pinned: true},
+		{sql: "ALTER TABLE tmp RENAME TO other", pinned: true},
+		{sql: "DROP TEMPORARY TABLE tmp", pinned: true},
+	} {
+		run(t, s, step.sql, nil, step.out)
+		if got := s.Pins.Has(router.PinTemporaryTables); got != step.pinned {
+			t.Errorf("after %s: pinned %v, want %v", step.sql, got, step.pinned)
+		}
+	}
+	f := facts(t, s, "SELECT * FROM other")
+	if v := s.ViewOf(f); !v.Pins.Has(router.PinTemporaryTables) {
+		t.Error("a renamed temporary table is not looked for")
 	}
 }
