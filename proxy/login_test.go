@@ -89,6 +89,9 @@ func TestLoginRefusals(t *testing.T) {
 		_, err := r.tryLogin(wiretest.Credentials{User: "app", Password: "pw"})
 		wantErr(t, err, wire.CodeTooManyUserConns)
 		wantErr(t, a.changeUser("app", "pw", ""), wire.CodeTooManyUserConns)
+		if err := c.changeUser("other", "pw", ""); err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range []*client{a, b, c} {
 			_ = c.nc.Close()
 		}
