@@ -82,8 +82,8 @@ func newPool(server *backend.Server, max int, dialer *atomic.Pointer[Dialer], li
 	return &Pool{server: server, max: max, dialer: dialer, limits: limits, all: map[*Conn]struct{}{}}
 }
 
-// Mode returns the sql_mode that the server starts connections with, and false
-// if none has been opened yet.
+// Mode returns the sql_mode that the server starts connections with, those of
+// CLIENT_IGNORE_SPACE apart, and false if none has been opened yet.
 func (p *Pool) Mode() (string, bool) {
 	if m := p.mode.Load(); m != nil {
 		return *m, true
@@ -171,8 +171,9 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	}
 	c.pool = p
 	p.all[c] = struct{}{}
-	mode := c.BaseMode
-	p.mode.Store(&mode)
+	if mode := c.BaseMode; !c.Login.Flags.Has(wire.IgnoreSpace) { // which the server puts into sql_mode
+		p.mode.Store(&mode)
+	}
 	p.stats.Opened++
 	return c, nil
 }
