@@ -9,7 +9,6 @@ var unsupported = map[string]string{
 	"proxy.tls.mode":            `"off"`,
 	"auth.source":               `"config"`,
 	"backends.tls.mode":         `"off"`,
-	"routing.sticky.by":         `"none"`,
 	"ha.mode":                   `"off"`,
 	"log.sql":                   `"off"`,
 }

@@ -522,8 +522,9 @@ func (s *Session) settle(c *pool.Conn) {
 		s.pinned = c
 	}
 	s.kill.setInTransaction(s.state.InTransaction())
-	if s.preparing != nil && s.response.ErrCode == 0 && s.response.Warnings == 0 {
-		// What is asked about the statement before is not about this one.
+	if s.preparing != nil && s.response.ErrCode == 0 {
+		// What is asked about the statement before, such as FOUND_ROWS(), is not
+		// about this one.
 		for _, free := range [...]*pool.Conn{c, pinned} {
 			if free != nil && free != s.pinned && !(free == s.last && s.lastHeld) {
 				s.park(free)

@@ -96,6 +96,9 @@ func (s *Session) pickReplica(t *backend.Topology, c backend.Constraint, need ca
 	if s.preparing == nil {
 		s.tick = tick // preparing is no turn: the statement runs where it was prepared
 	}
+	if sticky := s.proxy.config.Load().Sticky; sticky.By != StickyNone {
+		tick, _ = s.stickyTurn(sticky, time.Now())
+	}
 	first := t.PickReplica(tick, c)
 	if first == nil || has(t, first, need) || !first.Behind() {
 		return first

@@ -37,6 +37,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// WaitTimeout ends clients that are idle for so long; 0 = never.
 	WaitTimeout time.Duration
+	// Sticky keeps the reads of a client or user on one replica for a time.
+	Sticky Sticky
 	// ConsistencyWait is how long a read may wait for a replica to catch up.
 	ConsistencyWait time.Duration
 	// ServerVersion is what clients see; "" = the primary's.

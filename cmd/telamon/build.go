@@ -95,9 +95,15 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		MaxConnections: cfg.Proxy.MaxConnections,
 		ConnectTimeout: cfg.Proxy.ConnectTimeout, WaitTimeout: cfg.Proxy.WaitTimeout,
 		ConsistencyWait: cfg.Consistency.Wait,
+		Sticky:          stickyReads(cfg.Routing.Sticky),
 		ServerVersion:   serverVersion,
 		Allow:           cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
+}
+
+func stickyReads(s conf.Sticky) proxy.Sticky {
+	by := map[string]proxy.StickyBy{"client_ip": proxy.StickyClientIP, "user": proxy.StickyUser}[s.By]
+	return proxy.Sticky{By: by, For: s.For}
 }
 
 func consistencyLevel(s string) router.Consistency {
