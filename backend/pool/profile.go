@@ -3,6 +3,8 @@ package pool
 import (
 	"slices"
 	"strings"
+
+	"github.com/telamondb/telamon/wire"
 )
 
 // Var is a session variable with its value as the server reported it.
@@ -97,10 +99,23 @@ func Volatile(name string) bool {
 
 // appendSet appends "SET a=1,b='x'" for the variables of want that have
 // another value in have, or nothing if there are none.
+//
+// Character sets that may come from SET NAMES are set by it: column definitions
+// then carry the collation that was named, as they do for the client directly,
+// and not the character set's default (measured, MariaDB 10.11 and MySQL 9.7).
 func appendSet(dst []byte, have, want *Profile) []byte {
 	sep := "SET "
+	names := want.names()
+	if names != (wire.Collation{}) && names != have.names() {
+		dst = append(dst, sep...)
+		dst = append(dst, "NAMES "...)
+		dst = append(dst, names.Charset...)
+		dst = append(dst, " COLLATE "...)
+		dst = append(dst, names.Name...)
+		sep = ","
+	}
 	for _, v := range want.Vars {
-		if value, ok := have.Value(v.Name); ok && value == v.Value {
+		if value, ok := have.Value(v.Name); ok && value == v.Value || names.Charset != "" && isNames(v.Name) {
 			continue
 		}
 		dst = append(dst, sep...)
@@ -110,6 +125,32 @@ func appendSet(dst []byte, have, want *Profile) []byte {
 		sep = ","
 	}
 	return dst
+}
+
+// names returns what SET NAMES would have had to say, or nothing if the
+// character sets differ from each other or are not set.
+func (p *Profile) names() wire.Collation {
+	client, _ := p.Value("character_set_client")
+	connection, _ := p.Value("character_set_connection")
+	results, _ := p.Value("character_set_results")
+	collation, _ := p.Value("collation_connection")
+	if client == "" || client != connection || client != results || !plainName(collation) || !plainName(client) ||
+		!strings.HasPrefix(collation, client+"_") {
+		return wire.Collation{}
+	}
+	return wire.Collation{Charset: client, Name: collation}
+}
+
+// plainName reports whether a name needs no quotes.
+func plainName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
+	})
+}
+
+// isNames reports whether SET NAMES sets a variable.
+func isNames(name string) bool {
+	return slices.Contains(charsetVars[:], name)
 }
 
 func appendValue(dst []byte, v Var) []byte {

@@ -68,6 +68,34 @@ func TestValuesAreWrittenSoThatServersTakeThem(t *testing.T) {
 	}
 }
 
+func TestCharacterSetsAreSetByNamesWhereThatIsEnough(t *testing.T) {
+	charsets := func(client, connection, results, collation string) *Profile {
+		return plain.With("character_set_client", client).With("character_set_connection", connection).
+			With("character_set_results", results).With("collation_connection", collation)
+	}
+	bin := charsets("utf8mb4", "utf8mb4", "utf8mb4", "utf8mb4_bin")
+	for _, c := range []struct {
+		name       string
+		have, want *Profile
+		sql        string
+	}{
+		{"all the same", plain, bin, "SET NAMES utf8mb4 COLLATE utf8mb4_bin"},
+		{"with another variable", plain, bin.With("sql_mode", ""), "SET NAMES utf8mb4 COLLATE utf8mb4_bin,sql_mode=''"},
+		{"there already", bin, bin.With("sql_mode", ""), "SET sql_mode=''"},
+		{"another collation", bin, charsets("utf8mb4", "utf8mb4", "utf8mb4", "utf8mb4_0900_ai_ci"), "SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci"},
+		{"other results", plain, charsets("gbk", "gbk", "", "gbk_bin"),
+			"SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'"},
+		{"another connection", bin, charsets("latin1", "utf8mb4", "latin1", "utf8mb4_bin"),
+			"SET character_set_client='latin1',character_set_results='latin1'"},
+		{"a collation of another character set", bin, charsets("utf8mb4", "utf8mb4", "utf8mb4", "latin1_bin"), "SET collation_connection='latin1_bin'"},
+		{"no collation", plain, plain.With("character_set_client", "gbk"), "SET character_set_client='gbk'"},
+	} {
+		if got := string(appendSet(nil, c.have, c.want)); got != c.sql {
+			t.Errorf("%s: %s, want %s", c.name, got, c.sql)
+		}
+	}
+}
+
 func TestWhatIsNotPortable(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
