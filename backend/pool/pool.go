@@ -67,6 +67,10 @@ type Pool struct {
 	waiters []*waiter
 	closed  bool
 	stats   Stats
+
+	refusals     map[string]refusal // by account
+	ceiling      int                // what the server has room for, as it said just now; 0 = not known
+	ceilingUntil time.Time
 }
 
 // Stats describe a pool. Counters only grow.
@@ -96,13 +100,22 @@ func (p *Pool) Mode() (string, bool) {
 // long, contains *wire.Err when the server refused, and is ErrClosed,
 // ErrChanged, ctx's or the network's otherwise.
 func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
+	var full error
 	for {
 		c, err := p.obtain(ctx, req)
-		if err != nil {
+		var limit *LimitError
+		switch {
+		case full != nil && errors.As(err, &limit):
+			return nil, full // the server's limit it was, not ours
+		case err != nil:
 			return nil, err
-		}
-		if c == nil {
-			return p.open(ctx, req)
+		case c == nil:
+			c, err = p.open(ctx, req)
+			if isFull(err) && p.canWait() {
+				full = err
+				continue
+			}
+			return c, err
 		}
 		if !c.Alive() {
 			p.discard(c)
@@ -146,8 +159,23 @@ func isServerError(err error) bool {
 	return errors.As(err, &e)
 }
 
+// canWait reports whether a connection can come free.
+func (p *Pool) canWait() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all) > 0
+}
+
 // open dials; the caller has been counted in p.dialing.
 func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
+	p.mu.Lock()
+	if err := p.refusedBefore(req.Login.User); err != nil {
+		p.dialing--
+		p.serveWaiters()
+		p.mu.Unlock()
+		return nil, err
+	}
+	p.mu.Unlock()
 	c, err := p.dialer.Load().dial(ctx, p.server, req.Login, req.Profile)
 	if err == nil {
 		_, err = c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
@@ -166,6 +194,7 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	if err != nil {
 		p.stats.ConnectFailures++
 		p.server.Stats.ConnectErrors.Add(1)
+		p.noteRefusal(req.Login.User, err)
 		p.serveWaiters()
 		return nil, err
 	}
@@ -198,7 +227,7 @@ func (p *Pool) obtain(ctx context.Context, req *Request) (*Conn, error) {
 		p.mu.Unlock()
 		return c, nil
 	}
-	if p.max == 0 || p.surplus() < 0 {
+	if p.room() {
 		p.dialing++
 		p.mu.Unlock()
 		return nil, nil

@@ -39,6 +39,9 @@ func NewPools(dialer *Dialer, limits Limits) *Pools {
 func (ps *Pools) Configure(dialer *Dialer, limits Limits) {
 	ps.dialer.Store(dialer)
 	ps.limits.Store(&limits)
+	for _, p := range *ps.pools.Load() {
+		p.forgetRefusals() // the password may be right now
+	}
 }
 
 // For returns the pool of a server in the topology.

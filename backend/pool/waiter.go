@@ -66,14 +66,16 @@ func (p *Pool) hand(c *Conn) {
 
 // serveWaiters lets as many waiters open a connection as there is room for.
 func (p *Pool) serveWaiters() {
-	for len(p.waiters) > 0 && (p.max == 0 || p.surplus() < 0) {
+	for len(p.waiters) > 0 && p.room() {
 		p.dialing++
 		p.hand(nil)
 	}
 }
 
-// surplus is the number of connections above the limit, less than 0 if there is
-// room for more.
+// room reports whether one more connection may be opened.
+func (p *Pool) room() bool { return p.limit() == 0 || len(p.all)+p.dialing < p.limit() }
+
+// surplus is the number of connections above the configured limit.
 func (p *Pool) surplus() int {
 	if p.max == 0 {
 		return 0
