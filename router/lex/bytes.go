@@ -4,10 +4,10 @@ import "unicode/utf8"
 
 // Classes of bytes at the beginning of a token.
 const (
-	clOp = iota
-	clSpace
-	clWord
+	clWord = iota // letters, _ and $; with clDigit all that continues an ASCII word
 	clDigit
+	clOp
+	clSpace
 	clSingleQuote
 	clDoubleQuote
 	clBacktick
@@ -35,6 +35,7 @@ var (
 
 func buildByteClass() (t [256]uint8) {
 	for c := range t {
+		t[c] = clOp
 		switch {
 		case c >= '0' && c <= '9':
 			t[c] = clDigit

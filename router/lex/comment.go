@@ -54,6 +54,7 @@ func (s *scanner) executable(i int) int {
 		s.f.Flags |= FlagUncertain // nested: servers differ
 	}
 	s.exec++
+	s.careful = true
 	s.boundary = true
 	s.emitExecutable("/*!")
 	i = bytes.IndexByte(s.b[i:], '!') + i + 1

@@ -8,3 +8,13 @@ func Words() []string {
 	}
 	return names
 }
+
+// ScanCarefully is Scan without the shortcuts in run.
+func ScanCarefully(stmt []byte, mode Mode, f *Facts) {
+	f.reset(stmt, mode)
+	var s scanner
+	s.init(stmt, mode, f)
+	s.careful = true
+	s.run()
+	f.Digest = s.digest
+}

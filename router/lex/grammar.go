@@ -68,7 +68,14 @@ func makesState(kw keyword) bool {
 	return false
 }
 
-// body looks at words that mean the same wherever they stand.
+// actingKeywords are those that body and programWord look for, and those that
+// are literals in a list.
+var actingKeywords = []keyword{
+	kwUpdate, kwShare, kwLock, kwFor, kwInto, kwWhere, kwSelect, kwSet, kwValues, kwValue, kwCalcFoundRows,
+	kwBegin, kwCase, kwEnd, kwDelete, kwNull, kwTrue, kwFalse, kwDefault,
+}
+
+// body looks at words that mean the same wherever they stand, the actingKeywords.
 func (s *scanner) body(kw keyword) {
 	switch kw {
 	case 0:
@@ -212,6 +219,7 @@ func (s *scanner) verbWord(kw keyword, end int) {
 // beginBlock makes the rest of the packet one compound statement.
 func (s *scanner) beginBlock() {
 	s.class, s.block, s.phase = Block, true, phBody
+	s.careful = true
 }
 
 var verbClass = [numKeywords]Class{
@@ -253,7 +261,10 @@ func (s *scanner) mainVerb(kw keyword) bool {
 // call looks at the word before an opening parenthesis at i.
 func (s *scanner) call(i int) {
 	s.f.Calls |= callBit(s.prevHash)
-	w := s.prevWord
+	var w *word
+	if s.prevWord != 0 {
+		w = &words[s.prevWord]
+	}
 	if s.last.prev() == tokWord && w != nil && s.last.prev2() != tokDot &&
 		w.known&s.need == s.need && (w.known&s.tight == 0 || s.prevEnd == i) {
 		if w.flags != 0 {

@@ -104,7 +104,6 @@ const (
 	kwFalse
 	kwFields
 	kwFormat
-	kwFrom
 	kwFull
 	kwFunction
 	kwGlobal
@@ -209,7 +208,7 @@ var keywordNames = [numKeywords]string{
 	kwDiagnostics: "diagnostics", kwElse: "else", kwEnd: "end", kwErrors: "errors",
 	kwEvent: "event", kwEvents: "events", kwExists: "exists", kwExport: "export",
 	kwExtended: "extended", kwFalse: "false", kwFields: "fields", kwFormat: "format",
-	kwFrom: "from", kwFull: "full", kwFunction: "function", kwGlobal: "global", kwHard: "hard",
+	kwFull: "full", kwFunction: "function", kwGlobal: "global", kwHard: "hard",
 	kwImmediate: "immediate", kwIndex: "index", kwIndexes: "indexes", kwInstance: "instance",
 	kwInto: "into", kwKeys: "keys", kwLocal: "local", kwNames: "names", kwNextval: "nextval",
 	kwNot: "not", kwNull: "null", kwOnly: "only", kwPackage: "package",

@@ -1,5 +1,7 @@
 package lex
 
+import "math/bits"
+
 // normaliser builds the digest and, if asked to, the normalised text. Commas
 // behind a literal or a row of literals are held back, because the list may
 // go on and is then folded into "?, ..." or "(?), ...".
@@ -49,12 +51,15 @@ func DigestText(dst, stmt []byte, mode Mode) []byte {
 	f.Stmt = stmt
 	var s scanner
 	s.init(stmt, mode, &f)
-	s.wantText = true
+	s.wantText, s.careful = true, true
 	s.run()
 	return append(dst, s.text...)
 }
 
-// flush writes a comma held back.
+// flush writes a comma held back. It is kept out of put, which is called for
+// every token.
+//
+//go:noinline
 func (n *normaliser) flush() {
 	if n.held {
 		n.held = false
@@ -70,7 +75,7 @@ func (n *normaliser) put(hash uint64) {
 	if n.state != listNone {
 		n.flush()
 	}
-	n.digest = mix(n.digest, hash)
+	n.digest = (bits.RotateLeft64(n.digest, 5) ^ hash) * hashMul // mix, in a form the compiler inlines
 }
 
 // space appends the blank before a token.
@@ -105,7 +110,7 @@ func (s *scanner) textQuoted(start, end int) {
 }
 
 func (s *scanner) emitVariable(start, end int) {
-	_, _, hash := foldWord(s.b, start, end)
+	_, hash := foldWord(s.b, start, end)
 	s.put(hash)
 	if s.wantText {
 		s.space()
@@ -141,8 +146,7 @@ func (s *scanner) comma() {
 	}
 	s.put(hashComma)
 	if s.wantText {
-		s.text = append(s.text, ',')
-		s.glue = false
+		s.textMark(',')
 	}
 }
 
@@ -152,7 +156,7 @@ func (s *scanner) open() {
 	s.put(hashOpen)
 	if s.wantText {
 		if s.last.prev() == tokQuoted || s.last.prev() == tokWord && s.last.prevKw() != kwValues &&
-			(s.prevWord == nil || s.prevWord.known&isFunction != 0) {
+			(s.prevWord == 0 || words[s.prevWord].known&isFunction != 0) {
 			s.glue = true
 		}
 		s.space()
@@ -178,12 +182,17 @@ func (s *scanner) close() {
 	}
 	s.put(hashClose)
 	if s.wantText {
-		s.text = append(s.text, ')')
-		s.glue = false
+		s.textMark(')')
 	}
 	if row {
 		s.state, s.rowsMore = listRow, false
 	}
+}
+
+// textMark appends a character with no blank before it.
+func (s *scanner) textMark(c byte) {
+	s.text = append(s.text, c)
+	s.glue = false
 }
 
 func (s *scanner) textDot() {
@@ -195,7 +204,7 @@ func (s *scanner) textDot() {
 func (s *scanner) emitOp(start, end int) {
 	h := hashOp
 	if end-start == 1 {
-		h ^= uint64(s.b[start]) << 8
+		h = opHash(s.b[start])
 	} else {
 		for _, c := range s.b[start:end] {
 			h = (h ^ uint64(c)) * hashMul
@@ -206,13 +215,15 @@ func (s *scanner) emitOp(start, end int) {
 		return
 	}
 	if start == end {
-		s.text = append(s.text, ';')
-		s.glue = false
+		s.textMark(';')
 		return
 	}
 	s.space()
 	s.text = append(s.text, s.b[start:end]...)
 }
+
+// opHash is the hash of an operator of one character.
+func opHash(c byte) uint64 { return hashOp ^ uint64(c)<<8 }
 
 func (s *scanner) emitExecutable(mark string) {
 	s.put(hashExecutable + uint64(len(mark)))

@@ -163,7 +163,7 @@ func (s *scanner) ddlWord(kw keyword) {
 	case kwProcedure, kwFunction, kwTrigger, kwEvent, kwPackage:
 		s.phase = phBody
 		if s.verb != kwDrop {
-			s.program = true
+			s.program, s.careful = true, true
 			s.f.Flags |= FlagProgram
 		}
 	case kwPrepare:

@@ -1,6 +1,7 @@
 package lex
 
 import (
+	"encoding/binary"
 	"math/bits"
 )
 
@@ -34,6 +35,9 @@ const (
 // it is written for every token: kind2, keyword2, kind, keyword.
 type lastTokens uint32
 
+func (l lastTokens) shift(kind tokenKind, kw keyword) lastTokens {
+	return l<<16 | lastTokens(kind)<<8 | lastTokens(kw)
+}
 func (l lastTokens) prev() tokenKind  { return tokenKind(l >> 8) }
 func (l lastTokens) prevKw() keyword  { return keyword(l) }
 func (l lastTokens) prev2() tokenKind { return tokenKind(l >> 24) }
@@ -51,7 +55,7 @@ type scanner struct {
 	// The last two tokens. prevWord, prevHash, prevStart and prevEnd describe
 	// the last word or quoted identifier (without its quotes).
 	last      lastTokens
-	prevWord  *word
+	prevWord  wordIndex
 	prevHash  uint64
 	prevStart int
 	prevEnd   int // end of the last token, quotes included
@@ -64,6 +68,7 @@ type scanner struct {
 
 	exec        int  // depth of executable comments
 	boundary    bool // the last token was the edge of an executable comment
+	careful     bool // no shortcuts: executable comments, modeChanged, a block, or text is wanted
 	modeChanged bool // an earlier statement of the packet may have changed how this one is read
 }
 
@@ -121,17 +126,88 @@ func (s *scanner) init(stmt []byte, mode Mode, f *Facts) {
 	s.statement.depth = 0
 }
 
-// run is the loop over the tokens.
+// run is the loop over the tokens. It reads plain names, which most tokens are,
+// by itself, because the calls would cost as much as the rest: it does for them
+// what word, quoted and dot do (TestShortNamesAreNothingSpecial compares). All
+// else, and everything if s.careful, is left to these.
 func (s *scanner) run() {
 	b := s.b
+	last8 := len(b) - 8 // the last place where eight bytes can be read
 	for i := 0; i < len(b); {
 		switch c := b[i]; byteClass[c] {
 		case clSpace:
 			i++
 		case clWord:
-			i = s.word(i)
+			if s.careful || i > last8 {
+				i = s.word(i)
+				continue
+			}
+			end := i + 1
+			for end < len(b) && byteClass[b[end]] <= clDigit {
+				end++
+			}
+			if end < len(b) && (b[end] >= 0x80 || b[end] == '\'') {
+				i = s.word(i)
+				continue
+			}
+			lo := first(fold8(binary.LittleEndian.Uint64(b[i:])), end-i)
+			hash := hash8(lo, end-i)
+			if end-i > 8 {
+				lo, hash = foldWord(b, i, end)
+			}
+			w, kw, matters := wordTable[slotOf(hash)], keyword(0), s.phase != phBody
+			if w != 0 {
+				if w = lookup(b, i, end, lo, hash); w != 0 {
+					kw = words[w].kw
+					matters = matters || words[w].known&acts != 0
+				}
+			}
+			if matters {
+				if s.isListLiteral(kw) {
+					i = s.literal(end)
+					continue
+				}
+				s.grammar(kw, i, end)
+			}
+			s.put(hash)
+			s.prevWord, s.prevHash, s.prevStart = w, hash, i
+			s.shift(tokWord, kw, end)
+			if i = end; i < len(b) && b[i] == ' ' {
+				i++
+			}
+		case clBacktick:
+			start, end := i+1, i+1
+			for end < len(b) && b[end] != '`' && b[end] < 0x80 {
+				end++
+			}
+			if s.phase != phBody || s.careful || start > last8 || end == start || end == len(b) || b[end] != '`' ||
+				end+1 < len(b) && b[end+1] == '`' {
+				i = s.quoted(i)
+				continue
+			}
+			hash := hash8(first(fold8(binary.LittleEndian.Uint64(b[start:])), end-start), end-start)
+			if end-start > 8 {
+				_, hash = foldWord(b, start, end)
+			}
+			i = end + 1
+			s.put(hash)
+			s.prevWord, s.prevHash, s.prevStart, s.prevEnd = 0, hash, start, i
+			s.last = s.last.shift(tokQuoted, 0)
+			if i < last8 && b[i] == '.' && b[i+1] == '`' && serverSchemas&callBit(hash) == 0 {
+				i++
+				s.digest = mix(s.digest, hashDot)
+				s.prevEnd = i
+				s.last = s.last.shift(tokDot, 0)
+			} else if i < len(b) && b[i] == ' ' {
+				i++
+			}
 		case clDigit:
-			i = s.number(i)
+			end := digits(b, i+1)
+			if end < len(b) && (s.isWord[b[end]] || b[end] == '.') || s.phase == phKill {
+				i = s.number(i)
+				continue
+			}
+			i = s.literal(end)
 		case clSingleQuote:
 			i = s.literal(s.str(i))
 		case clDoubleQuote:
@@ -140,8 +216,6 @@ func (s *scanner) run() {
 			} else {
 				i = s.literal(s.str(i))
 			}
-		case clBacktick:
-			i = s.quoted(i)
 		case clDot:
 			i = s.dot(i)
 		case clOpen:
@@ -158,12 +232,19 @@ func (s *scanner) run() {
 			s.shift(tokClose, 0, i+1)
 			i++
 		case clComma:
-			s.comma()
+			if s.state != listNone || s.wantText {
+				s.comma()
+			} else {
+				s.digest = mix(s.digest, hashComma)
+			}
 			if s.phase != phBody {
 				s.phaseComma()
 			}
-			s.shift(tokComma, 0, i+1)
 			i++
+			s.shift(tokComma, 0, i)
+			if i < len(b) && b[i] == ' ' {
+				i++
+			}
 		case clSemicolon:
 			s.semicolon()
 			i++
@@ -203,6 +284,12 @@ func (s *scanner) run() {
 			s.f.Flags |= FlagUnterminated
 			i = s.op(i)
 		default:
+			if i+1 < len(b) && !opTail[b[i+1]] && !s.careful {
+				i++
+				s.put(opHash(c))
+				s.shift(tokOp, 0, i)
+				continue
+			}
 			i = s.op(i)
 		}
 	}
@@ -214,42 +301,33 @@ func (s *scanner) shift(kind tokenKind, kw keyword, end int) {
 	if s.phase == phStart && kind != tokOpen {
 		s.phase, s.class = phBody, Unknown
 	}
-	s.last = s.last<<16 | lastTokens(kind)<<8 | lastTokens(kw)
+	s.last = s.last.shift(kind, kw)
 	s.prevEnd = end
 }
 
 // word reads an unquoted word or one of the literals that begin like one.
 func (s *scanner) word(start int) int {
-	b, isWord := s.b, s.isWord
-	i := start + 1
-	for i < len(b) && isWord[b[i]] {
-		i++
-	}
-	if i < len(b) && b[i] == '\'' && i == start+1 {
+	i, lo, hash := s.wordEnd(start)
+	b := s.b
+	if i == start+1 && i < len(b) && b[i] == '\'' {
 		switch b[start] {
 		case 'x', 'X', 'b', 'B', 'n', 'N':
 			return s.literal(s.str(i))
 		}
 	}
-	var lo, hi, hash uint64
-	if isShort(b, start, i-start) {
-		lo, hash = foldShort(b, start, i-start)
-	} else {
-		lo, hi, hash = foldWord(b, start, i)
-	}
-	w := lookup(b, start, i, lo, hi)
-	if w != nil && isListLiteral(w.kw) && (s.last.prev() == tokOpen || s.last.prev() == tokComma) {
-		return s.literal(i)
+	w := lookup(b, start, i, lo, hash)
+	var kw keyword
+	if w != 0 {
+		kw = words[w].kw
+		if s.isListLiteral(kw) {
+			return s.literal(i)
+		}
 	}
 	s.put(hash)
 	if s.wantText {
 		s.textWord(start, i)
 	}
-	var kw keyword
-	if w != nil {
-		kw = w.kw
-	}
-	if s.phase != phBody || kw != 0 || s.boundary || s.pendingEnd {
+	if s.phase != phBody || w != 0 && words[w].known&acts != 0 || s.boundary || s.pendingEnd {
 		s.grammar(kw, start, i)
 	}
 	s.prevWord, s.prevHash, s.prevStart = w, hash, start
@@ -257,26 +335,33 @@ func (s *scanner) word(start int) int {
 	return i
 }
 
-// isListLiteral reports whether the word counts as a literal in a list, so
-// that (1, NULL) and (1, 2) have one digest.
-func isListLiteral(kw keyword) bool {
-	return kw == kwNull || kw == kwTrue || kw == kwFalse || kw == kwDefault
+// wordEnd returns the end of the word that begins at start, its first bytes in
+// lower case and its hash.
+func (s *scanner) wordEnd(start int) (end int, lo, hash uint64) {
+	b := s.b
+	end = start
+	for end < len(b) && s.isWord[b[end]] {
+		end++
+	}
+	if n := end - start; n <= 8 && start+8 <= len(b) {
+		lo = first(fold8(binary.LittleEndian.Uint64(b[start:])), n)
+		return end, lo, hash8(lo, n)
+	}
+	lo, hash = foldWord(b, start, end)
+	return end, lo, hash
+}
+
+// isListLiteral reports whether a word that comes next counts as a literal in a
+// list, so that (1, NULL) and (1, 2) have one digest.
+func (s *scanner) isListLiteral(kw keyword) bool {
+	return (kw == kwNull || kw == kwTrue || kw == kwFalse || kw == kwDefault) &&
+		(s.last.prev() == tokOpen || s.last.prev() == tokComma)
 }
 
 // qualified reads the word behind a dot: always a name, even if it looks like
 // a keyword (MY_LEX_IDENT_SEP in sql/sql_lex.cc).
 func (s *scanner) qualified(start int) int {
-	b, isWord := s.b, s.isWord
-	i := start
-	for i < len(b) && isWord[b[i]] {
-		i++
-	}
-	var lo, hash uint64
-	if isShort(b, start, i-start) {
-		lo, hash = foldShort(b, start, i-start)
-	} else {
-		lo, _, hash = foldWord(b, start, i)
-	}
+	i, lo, hash := s.wordEnd(start)
 	s.put(hash)
 	if s.wantText {
 		s.textWord(start, i)
@@ -287,7 +372,7 @@ func (s *scanner) qualified(start int) int {
 	if s.phase != phBody {
 		s.name(start, i)
 	}
-	s.prevWord, s.prevHash, s.prevStart = nil, hash, start
+	s.prevWord, s.prevHash, s.prevStart = 0, hash, start
 	s.shift(tokWord, 0, i)
 	return i
 }
@@ -304,7 +389,16 @@ func (s *scanner) dot(i int) int {
 	if !joined && i+1 < len(b) && byteClass[b[i+1]] == clDigit {
 		return s.number(i)
 	}
-	if isServerSchema(s.last.prevKw()) || s.last.prev() == tokQuoted && s.quotedServerSchema() {
+	s.join(i)
+	if joined && i+1 < len(b) && s.isWord[b[i+1]] {
+		return s.qualified(i + 1)
+	}
+	return i + 1
+}
+
+// join takes the dot at i.
+func (s *scanner) join(i int) {
+	if serverSchemas&callBit(s.prevHash) != 0 && s.isServerSchema() {
 		s.f.Flags |= FlagServerSchema
 	}
 	s.put(hashDot)
@@ -312,23 +406,22 @@ func (s *scanner) dot(i int) int {
 		s.textDot()
 	}
 	s.shift(tokDot, 0, i+1)
-	if joined && i+1 < len(b) && s.isWord[b[i+1]] {
-		return s.qualified(i + 1)
-	}
-	return i + 1
 }
 
-func isServerSchema(kw keyword) bool { return kw >= kwInformationSchema && kw <= kwSys }
+// serverSchemas holds a bit for the hash of each schema that every server has
+// its own of; most other names have other bits.
+var serverSchemas = FunctionBit("information_schema") | FunctionBit("performance_schema") |
+	FunctionBit("mysql") | FunctionBit("sys")
 
-// quotedServerSchema does the same for a quoted identifier, most of which have
-// another length.
-func (s *scanner) quotedServerSchema() bool {
-	switch s.prevNameLen() {
-	case len("sys"), len("mysql"), len("information_schema"):
-		w := s.lookupName(s.prevStart, s.prevEnd-1)
-		return w != nil && isServerSchema(w.kw)
+// isServerSchema reports whether the last token names one of them.
+func (s *scanner) isServerSchema() bool {
+	kw := s.last.prevKw()
+	if s.last.prev() == tokQuoted {
+		if w := s.lookupName(s.prevStart, s.prevEnd-1); w != nil {
+			kw = w.kw
+		}
 	}
-	return false
+	return kw >= kwInformationSchema && kw <= kwSys
 }
 
 // semicolon ends a statement, unless it ends one inside a program or block.
@@ -343,6 +436,8 @@ func (s *scanner) semicolon() {
 		return
 	}
 	s.endStatement()
+	s.statement = statement{}
+	s.last, s.prevWord = 0, 0
 	s.emitOp(0, 0)
 }
 
@@ -373,10 +468,8 @@ func (s *scanner) endStatement() {
 		f.Flags |= FlagMultiStatement
 	}
 	if f.Flags.Has(FlagSetNames | FlagSetSQLMode) {
-		s.modeChanged = true
+		s.modeChanged, s.careful = true, true
 	}
-	s.statement = statement{}
-	s.last, s.prevWord = 0, nil
 }
 
 func (s *scanner) finish() {

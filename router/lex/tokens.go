@@ -1,6 +1,9 @@
 package lex
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // number reads a number, or a name that begins with a digit such as 1a.
 func (s *scanner) number(start int) int {
@@ -77,41 +80,60 @@ func isMantissa(w []byte) bool {
 // str reads a string from its opening quote and returns its end.
 func (s *scanner) str(start int) int {
 	b, quote := s.b, s.b[start]
-	multibyte := s.mode.Charset.asciiTrail()
-	doubtful := false
+	lead := uint64(0) // the bits of bytes that may begin a character with an ASCII byte in it
+	if s.mode.Charset.asciiTrail() {
+		lead = highBits
+	}
 	for i := start + 1; i < len(b); i++ {
+		if i+8 <= len(b) {
+			if n := plain8(binary.LittleEndian.Uint64(b[i:]), quote, lead); n > 0 {
+				i += n - 1
+				continue
+			}
+		}
 		switch c := b[i]; {
 		case c == quote:
 			if i+1 < len(b) && b[i+1] == quote {
 				i++
 				continue
 			}
-			if s.exec > 0 {
-				s.checkHidden(start, i)
-			}
-			if s.wantString && s.firstString == nil {
-				s.firstString = s.unescape(start+1, i, quote)
-			}
-			if s.modeChanged && (doubtful || quote == '"') {
-				s.f.Flags |= FlagUncertain
-			}
+			s.stringEnd(start, i)
 			return i + 1
 		case c == '\\':
-			doubtful = true
 			if !s.mode.NoBackslashEscapes {
 				i++
 			}
-		case c >= 0x80:
-			doubtful = true
-			if multibyte {
-				if n := s.mode.Charset.charLen(b[i:]); n > 0 {
-					i += n - 1
-				}
+		case c >= 0x80 && lead != 0:
+			if n := s.mode.Charset.charLen(b[i:]); n > 0 {
+				i += n - 1
 			}
 		}
 	}
 	s.unterminated(start)
 	return len(b)
+}
+
+// stringEnd takes the string between the quotes at start and end.
+func (s *scanner) stringEnd(start, end int) {
+	if s.exec > 0 {
+		s.checkHidden(start, end)
+	}
+	if s.wantString && s.firstString == nil {
+		s.firstString = s.unescape(start+1, end, s.b[start])
+	}
+	if s.modeChanged && (s.b[start] == '"' || !isPlain(s.b[start+1:end])) {
+		s.f.Flags |= FlagUncertain
+	}
+}
+
+// isPlain reports whether a string means the same in every charset and sql_mode.
+func isPlain(content []byte) bool {
+	for _, c := range content {
+		if c == '\\' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // unescape returns the content of a string as the server would store it.
@@ -168,48 +190,46 @@ func (s *scanner) literal(end int) int {
 
 // quoted reads a quoted identifier.
 func (s *scanner) quoted(start int) int {
-	b, quote := s.b, s.b[start]
-	i := start + 1
-	for ; i < len(b); i++ {
-		c := b[i]
-		if c == quote {
-			if i+1 < len(b) && b[i+1] == quote {
-				i++
-				continue
-			}
-			break
-		}
-		if c >= 0x80 {
-			i += s.quotedChar(i)
-		}
-	}
-	if i >= len(b) {
+	end, hash := s.quotedEnd(start+1, s.b[start])
+	if end >= len(s.b) {
 		s.unterminated(start)
 		s.op(start)
-		return len(b)
-	}
-	if s.exec > 0 {
-		s.checkHidden(start, i)
-	}
-	if s.modeChanged && quote == '"' {
-		s.f.Flags |= FlagUncertain
-	}
-	var hash uint64
-	if isShort(b, start+1, i-start-1) {
-		_, hash = foldShort(b, start+1, i-start-1)
-	} else {
-		_, _, hash = foldWord(b, start+1, i)
+		return len(s.b)
 	}
 	s.put(hash)
 	if s.wantText {
-		s.textQuoted(start+1, i)
+		s.textQuoted(start+1, end)
 	}
 	if s.phase != phBody {
-		s.name(start+1, i)
+		s.name(start+1, end)
 	}
-	s.prevWord, s.prevHash, s.prevStart = nil, hash, start+1
-	s.shift(tokQuoted, 0, i+1)
-	return i + 1
+	s.prevWord, s.prevHash, s.prevStart = 0, hash, start+1
+	s.shift(tokQuoted, 0, end+1)
+	return end + 1
+}
+
+// quotedEnd returns the position of the quote that ends the identifier whose
+// content begins at start, and the content's hash. Without an end, the position
+// is not in the statement.
+func (s *scanner) quotedEnd(start int, quote byte) (end int, hash uint64) {
+	b := s.b
+	for end = start; end < len(b); end++ {
+		c := b[end]
+		if c == quote {
+			if end+1 >= len(b) || b[end+1] != quote {
+				s.checkHidden(start, end)
+				if s.modeChanged && quote == '"' {
+					s.f.Flags |= FlagUncertain
+				}
+				_, hash = foldWord(b, start, end)
+				return end, hash
+			}
+			end++
+		} else if c >= 0x80 {
+			end += s.quotedChar(end)
+		}
+	}
+	return end, 0
 }
 
 // op reads an operator. Characters that belong together are one token.
@@ -355,6 +375,10 @@ func (s *scanner) lookupName(start, end int) *word {
 	if start >= end {
 		return nil
 	}
-	lo, hi, _ := foldWord(s.b, start, end)
-	return lookup(s.b, start, end, lo, hi)
+	lo, hash := foldWord(s.b, start, end)
+	i := lookup(s.b, start, end, lo, hash)
+	if i == 0 || !equalFold(s.b[start:end], words[i].name) {
+		return nil
+	}
+	return &words[i]
 }

@@ -9,12 +9,16 @@ import (
 // word is one entry of the table of known words.
 type word struct {
 	name   string
-	lo, hi uint64 // the first 16 bytes of name
+	lo     uint64 // the first 8 bytes of name
+	hash   uint64 // of name, as foldWord makes it
 	flags  Flags  // what calling it as a function means
 	sysvar Flags  // what reading it as a system variable means
 	known  uint8  // knownX bits
 	kw     keyword
 }
+
+// wordIndex is an index of words; 0 stands for a word that is not in the table.
+type wordIndex uint16
 
 // What a flavour makes of a word in front of a parenthesis.
 const (
@@ -23,6 +27,7 @@ const (
 	tightInMySQL             // only if no blank follows
 	tightInMariaDB
 	isFunction // printed without a blank before the parenthesis
+	acts       // one of the actingKeywords
 )
 
 // tableBits is the size of the hash table: four times the number of words, so
@@ -32,7 +37,7 @@ const tableBits = 12
 var words, wordTable = buildWords()
 
 // buildWords joins the lists of keywords.go and builtins.go.
-func buildWords() ([]word, *[1 << tableBits]uint16) {
+func buildWords() ([]word, *[1 << tableBits]wordIndex) {
 	list := make([]word, 1, 1<<10) // entry 0 means "not found"
 	index := map[string]int{}
 	entry := func(name string) *word {
@@ -40,8 +45,8 @@ func buildWords() ([]word, *[1 << tableBits]uint16) {
 		if !ok {
 			i = len(list)
 			index[name] = i
-			lo, hi, _ := foldWord([]byte(name), 0, len(name))
-			list = append(list, word{name: name, lo: lo, hi: hi})
+			lo, hash := foldWord([]byte(name), 0, len(name))
+			list = append(list, word{name: name, lo: lo, hash: hash})
 		}
 		return &list[i]
 	}
@@ -73,35 +78,36 @@ func buildWords() ([]word, *[1 << tableBits]uint16) {
 			entry(name).kw = keyword(kw)
 		}
 	}
-	var table [1 << tableBits]uint16
+	for _, kw := range actingKeywords {
+		entry(keywordNames[kw]).known |= acts
+	}
+	var table [1 << tableBits]wordIndex
 	for i := 1; i < len(list); i++ {
-		slot := slotOf(list[i].lo, list[i].hi)
+		slot := slotOf(list[i].hash)
 		for table[slot] != 0 {
 			slot = (slot + 1) & (1<<tableBits - 1)
 		}
-		table[slot] = uint16(i)
+		table[slot] = wordIndex(i)
 	}
 	return list, &table
 }
 
-func slotOf(lo, hi uint64) uint64 {
-	return (lo ^ bits.RotateLeft64(hi*hashMul, 29)) * hashMul >> (64 - tableBits)
-}
+func slotOf(hash uint64) uint64 { return hash >> (64 - tableBits) }
 
-// lookup returns the entry of the word b[start:end], whose first bytes are lo
-// and hi, or nil.
-func lookup(b []byte, start, end int, lo, hi uint64) *word {
-	for slot := slotOf(lo, hi); ; slot = (slot + 1) & (1<<tableBits - 1) {
+// lookup returns the index of the word b[start:end], whose first bytes and hash
+// are lo and hash, or 0. Up to 16 bytes, length, lo and hash leave one word.
+func lookup(b []byte, start, end int, lo, hash uint64) wordIndex {
+	for slot := slotOf(hash); ; slot = (slot + 1) & (1<<tableBits - 1) {
 		i := wordTable[slot]
 		if i == 0 {
-			return nil
+			return 0
 		}
 		w := &words[i]
-		if w.lo != lo || w.hi != hi || len(w.name) != end-start {
+		if w.hash != hash || w.lo != lo || len(w.name) != end-start {
 			continue
 		}
-		if end-start <= 16 || equalFold(b[start+16:end], w.name[16:]) {
-			return w
+		if end-start <= 16 || equalFold(b[start+8:end], w.name[8:]) {
+			return i
 		}
 	}
 }
@@ -128,13 +134,18 @@ const hashMul = 0x9E3779B97F4A7C15
 
 const ones = 0x0101010101010101
 
-// fold8 turns the ASCII capitals among eight bytes into small letters.
-func fold8(x uint64) uint64 {
-	low := x & (0x7F * ones)
-	geA := low + (0x80-'A')*ones
-	gtZ := low + (0x7F-'Z')*ones
-	return x | (^x&(0x80*ones)&(geA^gtZ))>>2
-}
+const highBits = 0x80 * ones
+
+// fold8 turns the ASCII capitals among eight bytes into small letters. It also
+// maps bytes that no unquoted word contains, such as @ to a backtick.
+func fold8(x uint64) uint64 { return x | ^x&highBits>>2 }
+
+// first keeps the lowest n bytes of x, 1 <= n <= 8. The & 63 spares the
+// processor a comparison.
+func first(x uint64, n int) uint64 { return x & (^uint64(0) >> ((64 - 8*uint(n)) & 63)) }
+
+// hash8 is the hash of a word of n <= 8 bytes.
+func hash8(lo uint64, n int) uint64 { return (lo ^ uint64(n)<<56) * hashMul }
 
 // load8 returns n <= 8 bytes of b from start on as a little-endian number.
 func load8(b []byte, start, n int) uint64 {
@@ -151,40 +162,33 @@ func load8(b []byte, start, n int) uint64 {
 	return x
 }
 
-// foldWord returns the first 16 bytes of b[start:end] in lower case and a hash
+// foldWord returns the first 8 bytes of b[start:end] in lower case and a hash
 // of all of them.
-func foldWord(b []byte, start, end int) (lo, hi, hash uint64) {
+func foldWord(b []byte, start, end int) (lo, hash uint64) {
 	n := end - start
 	if n <= 8 {
-		lo = fold8(load8(b, start, n))
-		return lo, 0, (lo ^ uint64(n)<<56) * hashMul
+		lo = first(fold8(load8(b, start, n)), n)
+		return lo, hash8(lo, n)
 	}
 	lo = fold8(load8(b, start, 8))
-	if n <= 16 {
-		hi = fold8(load8(b, start+8, n-8))
-		return lo, hi, (lo ^ bits.RotateLeft64(hi*hashMul, 29) ^ uint64(n)) * hashMul
-	}
-	hi = fold8(load8(b, start+8, 8))
-	hash = lo ^ bits.RotateLeft64(hi*hashMul, 29) ^ uint64(n)
-	for i := start + 16; i < end; i += 8 {
+	hash = lo ^ uint64(n)
+	for i := start + 8; i < end; i += 8 {
 		hash = bits.RotateLeft64(hash*hashMul, 29) ^ fold8(load8(b, i, min(8, end-i)))
 	}
-	return lo, hi, hash * hashMul
-}
-
-// isShort reports whether foldShort can read n bytes at start.
-func isShort(b []byte, start, n int) bool { return uint(n-1) < 8 && start+8 <= len(b) }
-
-// foldShort is foldWord for the common case; it is small enough to be inlined.
-func foldShort(b []byte, start, n int) (lo, hash uint64) {
-	lo = fold8(binary.LittleEndian.Uint64(b[start:]) & (^uint64(0) >> ((64 - 8*uint(n)) & 63)))
-	return lo, (lo ^ uint64(n)<<56) * hashMul
+	return lo, hash * hashMul
 }
 
 // FunctionBit returns the bit of Facts.Calls that stands for a function.
 func FunctionBit(name string) uint64 {
-	_, _, hash := foldWord([]byte(name), 0, len(name))
+	_, hash := foldWord([]byte(name), 0, len(name))
 	return callBit(hash)
 }
 
 func callBit(hash uint64) uint64 { return 1 << (hash >> 58) }
+
+// plain8 returns how many bytes of x, the lowest first, are neither the quote
+// nor a backslash and have no bit of lead, before the first that is or has.
+func plain8(x uint64, quote byte, lead uint64) int {
+	q, e := x^uint64(quote)*ones, x^'\\'*ones
+	return bits.TrailingZeros64(((q-ones)&^q|(e-ones)&^e|x&lead)&highBits) / 8
+}
