@@ -197,6 +197,8 @@ func place(d *Decision, p proof, f *lex.Facts, v *SessionView, rules *Rules, rul
 		d.Target, d.Reason = Primary, v.Pins.reason()
 	case p.target == Last:
 		placeLast(d, v)
+	case p.kind == notARead && asksReplica(f, v):
+		d.Target, d.Reason, d.Deny = Deny, ReasonLastStatement, resultOnReplicaText
 	case p.kind == notARead:
 		d.Target, d.Reason = Primary, p.reason
 		if p.reason == ReasonTransaction && mayBeginOnReplica(f, v, rules) {
@@ -235,6 +237,8 @@ const (
 		"is open on a replica; end it first, or begin it with /*master*/ START TRANSACTION READ ONLY"
 	lastOnReplicaText = "Proxy Warning - GET DIAGNOSTICS would set user variables on the replica that ran " +
 		"the previous statement; send that one to the primary with /*master*/"
+	resultOnReplicaText = "Proxy Warning - FOUND_ROWS(), ROW_COUNT() and warning counts of the previous statement are known " +
+		"to the replica that ran it, not to the primary; send that one to the primary with /*master*/"
 	readListenerText = "Proxy Warning - this port is for reads only"
 )
 
@@ -259,6 +263,12 @@ func placeLast(d *Decision, v *SessionView) {
 	if d.Pin != 0 && !v.LastWasPrimary {
 		d.Target, d.Deny = Deny, lastOnReplicaText
 	}
+}
+
+// asksReplica reports whether a statement that has to run on the primary asks
+// what only a replica knows: FOUND_ROWS() of a SELECT that ran there.
+func asksReplica(f *lex.Facts, v *SessionView) bool {
+	return f.Flags.Has(lex.FlagLastResult) && f.Statements == 1 && !v.LastWasPrimary
 }
 
 // refusedOnReadPort reports whether a statement has no business on listen_read:
