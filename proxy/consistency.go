@@ -66,11 +66,16 @@ func (s *Session) setConsistency() bool {
 	case "global":
 		s.consistency = router.ConsistencyGlobal
 	default:
-		if u := s.proxy.config.Load().Users[s.state.User]; u != nil {
-			s.consistency = u.Consistency
-		}
+		s.resetConsistency()
 	}
 	return true
+}
+
+// resetConsistency returns to what the user's configuration says.
+func (s *Session) resetConsistency() {
+	if u := s.proxy.config.Load().Users[s.state.User]; u != nil {
+		s.consistency = u.Consistency
+	}
 }
 
 // needs returns the mark that the read being routed has to see, 0 for none.
@@ -133,6 +138,9 @@ func (s *Session) catchUp(c *pool.Conn, need causal.Mark) error {
 	}
 	s.counts.waits.Add(1)
 	epoch := c.Server.Epoch()
+	if !c.Valid() { // what this connection says is about the epoch before
+		return &lostError{server: c.Server, err: pool.ErrChanged, unsent: true}
+	}
 	reached, err := c.WaitApplied(string(gtids), s.proxy.config.Load().ConsistencyWait)
 	switch {
 	case err == nil && reached:

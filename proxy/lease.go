@@ -70,7 +70,7 @@ func (s *Session) leasePrimary(t *backend.Topology, exclude *backend.Server) (*p
 func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*pool.Conn, error) {
 	need := s.needs()
 	var failed error
-	for {
+	for asked := 0; ; {
 		st, err := s.chooseForRead(t, exclude, need)
 		if failed != nil && (err != nil || st.Server == exclude) {
 			return nil, failed
@@ -78,6 +78,7 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 		if err != nil {
 			return nil, err
 		}
+		known := st.Behind()
 		c, err := s.leaseReported(st)
 		if err == nil && st != t.Primary() {
 			err = s.catchUp(c, need)
@@ -86,11 +87,15 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 		case err == nil:
 			return c, nil
 		case errors.Is(err, errBehind):
-			if t.Primary() == nil {
+			if t.Primary() != nil {
+				s.park(c)
+				return s.leaseReported(t.Primary())
+			}
+			if asked++; known || asked == maxLook {
 				return c, nil // nobody has more than this replica
 			}
 			s.park(c)
-			return s.leaseReported(t.Primary())
+			continue // it is known to be behind now, so that another one is asked
 		case errors.Is(err, errStateLost):
 			return nil, err
 		case c != nil: // lost while it caught up
@@ -98,10 +103,21 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 			s.proxy.deps.Report(st.Server, err)
 		}
 		if exclude != nil {
-			return nil, err
+			return s.leaseInstead(t, st, err)
 		}
 		exclude, failed = st.Server, err
 	}
+}
+
+// leaseInstead returns a connection to the primary for a read that two servers
+// have failed, the last of them st with err. One that has too many connections
+// already is no reason to load the primary.
+func (s *Session) leaseInstead(t *backend.Topology, st *backend.State, err error) (*pool.Conn, error) {
+	var limit *pool.LimitError
+	if p := t.Primary(); p != nil && p != st && !errors.As(err, &limit) && s.proxy.config.Load().Rules.NoReplica != router.NoReplicaError {
+		return s.leaseReported(p)
+	}
+	return nil, err
 }
 
 // leaseReported is leaseOn that tells the monitor about a server that is in
