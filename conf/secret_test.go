@@ -19,6 +19,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"%v": fmt.Sprintf("%v", s), "%+v": fmt.Sprintf("%+v", s), "%#v": fmt.Sprintf("%#v", s),
+		//lint:ignore S1025 the verb is what is tested
 		"%s": fmt.Sprintf("%s", s), "%q": fmt.Sprintf("%q", s), "%v of a pointer": fmt.Sprintf("%v", &s),
 		"%+v of the configuration": fmt.Sprintf("%+v", cfg), "%#v of the configuration": fmt.Sprintf("%#v", *cfg),
 		"JSON of the configuration": string(marshalled),

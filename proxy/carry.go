@@ -184,7 +184,8 @@ func (s *Session) unkillable() {
 	s.kill.current.Store(nil)
 	if s.kill.pending.Load() {
 		s.kill.mu.Lock()
-		s.kill.mu.Unlock() //nolint:staticcheck // the critical section is the killer's
+		//lint:ignore SA2001 the critical section is the killer's
+		s.kill.mu.Unlock() //nolint:staticcheck // the same, for golangci-lint
 	}
 }
 

@@ -24,6 +24,8 @@ func (s *Session) query() error {
 	case s.facts.Classes.Has(lex.Kill):
 		s.decision.Deny = "Proxy Warning - KILL has to be a statement of its own"
 		return s.deny()
+	case s.facts.Class == lex.Set && s.facts.Flags.Has(lex.FlagUserVarWrite) && s.setConsistency():
+		return s.answerOK()
 	}
 	return s.carry(wire.ResponseQuery, true)
 }

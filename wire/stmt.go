@@ -12,9 +12,6 @@ type StmtPrepareOK struct {
 	Warnings    uint16
 }
 
-// stmtPrepareOKSize is its length; with OptionalMetadata a byte follows.
-const stmtPrepareOKSize = 12
-
 // Parse reads the packet.
 func (s *StmtPrepareOK) Parse(p []byte) error {
 	d := decoder{rest: p, message: "COM_STMT_PREPARE_OK"}
