@@ -258,6 +258,14 @@ func (s *scanner) mainVerb(kw keyword) bool {
 	return true
 }
 
+// withOpen takes a parenthesis behind WITH. One right behind that of a common
+// table expression, or behind another one of its own kind, opens the main query.
+func (s *scanner) withOpen() {
+	if s.depth == s.verbDepth && (s.last.prev() == tokClose || s.last.prev() == tokOpen) {
+		s.verbDepth++
+	}
+}
+
 // call looks at the word before an opening parenthesis at i.
 func (s *scanner) call(i int) {
 	s.f.Calls |= callBit(s.prevHash)

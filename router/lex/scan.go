@@ -223,6 +223,9 @@ func (s *scanner) run() {
 				s.call(i)
 			}
 			s.open()
+			if s.phase == phWith {
+				s.withOpen()
+			}
 			s.depth++
 			s.shift(tokOpen, 0, i+1)
 			i++
