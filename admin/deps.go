@@ -202,11 +202,17 @@ type Config interface {
 
 // Counts are the process-wide figures behind the metrics.
 type Counts struct {
-	Clients       int // connected now
-	MaxClients    int // limit; 0 = none
-	Accepted      uint64
-	Refused       uint64 // by a limit or an address list
-	LoginFailures uint64
+	Clients    int // connected now
+	MaxClients int // limit; 0 = none
+	Accepted   uint64
+	Refused    uint64 // by a limit or an address list
+	// Panics are sessions ended by a bug; Retries are reads repeated on
+	// another server; UnknownHints are comments that look like a hint.
+	Panics, Retries, UnknownHints uint64
+	// ConsistencyWaits are reads that asked a replica whether it has caught
+	// up; ConsistencyMisses those that went to the primary because it had not.
+	ConsistencyWaits, ConsistencyMisses uint64
+	LoginFailures                       uint64
 
 	LastReload   time.Time // zero = never since start
 	LastReloadOK bool

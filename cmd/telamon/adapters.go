@@ -299,6 +299,8 @@ func (v countersView) Counts() admin.Counts {
 	c := v.d.proxy.Counts()
 	counts := admin.Counts{
 		Clients: c.Clients, MaxClients: c.MaxClients, Accepted: c.Accepted, Refused: c.Refused, LoginFailures: c.AuthFailures,
+		Panics: c.Panics, Retries: c.Retries, UnknownHints: c.UnknownHints,
+		ConsistencyWaits: c.ConsistencyWaits, ConsistencyMisses: c.ConsistencyMisses,
 	}
 	if last := v.d.lastReload.Load(); last != nil {
 		counts.LastReload, counts.LastReloadOK = last.at, last.ok
