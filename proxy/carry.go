@@ -539,7 +539,7 @@ func (s *Session) settle(c *pool.Conn) {
 	}
 	s.last = c
 	s.lastDiagnosed = s.response.Warnings > 0 || s.response.ErrCode != 0 || s.lastDiagnosed && s.keepsDiagnostics()
-	s.lastHeld = s.lastDiagnosed || s.state.Pins.Has(router.PinFoundRows)
+	s.lastHeld = s.state.Pins.Has(router.PinFoundRows)
 	for _, free := range [...]*pool.Conn{c, previous, pinned} {
 		if free != nil && free != s.pinned && !(free == c && s.lastHeld) {
 			s.park(free)

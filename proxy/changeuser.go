@@ -45,6 +45,7 @@ func (s *Session) changeUser() error {
 		return errEnd
 	}
 	s.state.User = user.Name
+	s.resetPinned()
 	s.dropLeases()
 	s.prepared.Clear()
 	if err := s.enter(user, collation, u.Database); err != nil {
@@ -62,12 +63,22 @@ func (s *Session) preferredPlugin() string {
 
 // resetConnection carries COM_RESET_CONNECTION: all state goes but the schema.
 func (s *Session) resetConnection() error {
+	s.resetPinned()
 	s.dropLeases()
 	s.prepared.Clear()
 	s.state.Reset()
 	s.resetConsistency()
 	s.owner = s.proxy.nextOwner()
 	return s.answerOK()
+}
+
+// resetPinned ends what the pinned connection holds, before the client is told
+// that it has ended: whoever wants the lock next may come at once. An error
+// means that the connection is gone, and all that with it.
+func (s *Session) resetPinned() {
+	if s.pinned != nil {
+		_ = s.pinned.Reset()
+	}
 }
 
 // setOption carries COM_SET_OPTION, which allows several statements in one

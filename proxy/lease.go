@@ -280,7 +280,9 @@ func (s *Session) own(i int) (*pool.Conn, bool) {
 			return nil, false
 		}
 		l.parked = false
-		if stale && !c.Alive() {
+		// A read that meets a closed connection is repeated elsewhere; anything
+		// else cannot be, once it has been sent.
+		if (stale || s.decision.Target != router.Replica) && !c.Alive() {
 			s.drop(c)
 			return nil, false
 		}
@@ -318,7 +320,11 @@ func (s *Session) park(c *pool.Conn) {
 			return
 		}
 		salvage := c.Salvage
-		if s.leases[i].parked = true; !c.Park() {
+		park := c.Park
+		if c == s.last && s.lastDiagnosed {
+			park = c.ParkKept
+		}
+		if s.leases[i].parked = true; !park() {
 			s.inherit(salvage)
 			s.forget(c)
 		}

@@ -45,7 +45,7 @@ type Session struct {
 	// pinned is the connection that has state only it has; nil while
 	// state.Releasable.
 	pinned *pool.Conn
-	// last ran the previous statement; lastHeld says that its diagnostics may
+	// last ran the previous statement; lastHeld says that its row count may
 	// be asked for, so that it is not parked yet.
 	last          *pool.Conn
 	lastHeld      bool

@@ -42,6 +42,9 @@ type Conn struct {
 	// raw is nil when nc is not a plain socket (TLS, net.Pipe in tests).
 	raw   syscall.RawConn
 	recv  func(fd uintptr) bool // c.receive, bound once: a method value allocates
+	peek  func(fd uintptr)      // c.look, bound likewise
+	quiet bool
+	byte  [1]byte
 	recvN int
 	recvE error
 
@@ -65,6 +68,7 @@ func NewConn(nc net.Conn) *Conn {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
 			c.recv = c.receive
+			c.peek = c.look
 		}
 	}
 	return c
@@ -125,6 +129,26 @@ func (c *Conn) Fill() error {
 		return io.EOF
 	}
 	return nil
+}
+
+// Quiet reports whether the peer has neither closed the connection nor sent
+// anything that has not been consumed. It makes one system call and does not
+// wait; of a connection that is not a plain socket it only knows what is
+// buffered.
+func (c *Conn) Quiet() bool {
+	if c.r < c.w {
+		return false
+	}
+	if c.raw == nil {
+		return true
+	}
+	c.quiet = false
+	return c.raw.Control(c.peek) == nil && c.quiet
+}
+
+func (c *Conn) look(fd uintptr) {
+	_, _, err := syscall.Recvfrom(int(fd), c.byte[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	c.quiet = err == syscall.EAGAIN
 }
 
 // receive is called by the runtime with the socket: once at once and again

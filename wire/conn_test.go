@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -633,4 +634,41 @@ func echo(c *Conn, n int) error {
 		}
 	}
 	return nil
+}
+
+func TestAConnectionIsQuietUntilThePeerSaysSomethingOrGoes(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for name, act := range map[string]func(net.Conn){
+		"sends": func(nc net.Conn) { _, _ = nc.Write([]byte{1}) },
+		"goes":  func(nc net.Conn) { _ = nc.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			nc, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			peer, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			c := NewConn(nc)
+			if !c.Quiet() {
+				t.Error("not quiet although nothing happened")
+			}
+			act(peer)
+			deadline := time.Now().Add(5 * time.Second)
+			for c.Quiet() {
+				if time.Now().After(deadline) {
+					t.Fatal("still quiet")
+				}
+				runtime.Gosched()
+			}
+		})
+	}
 }

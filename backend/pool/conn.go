@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/telamondb/telamon/backend"
@@ -49,11 +48,12 @@ type Statement struct {
 
 // The states of a connection.
 const (
-	inUse     uint32 = iota // owned by a session, or by the goroutine that acquires it for one
-	parked                  // left by its session, which may take it back
-	parkedOld               // parked, and seen so by a sweep
-	idle                    // in the pool's list
-	gone                    // taken away from the session that had parked it; final
+	inUse      uint32 = iota // owned by a session, or by the goroutine that acquires it for one
+	parked                   // left by its session, which may take it back
+	parkedOld                // parked, and seen so by a sweep
+	parkedKept               // parked with something its session may ask for next; taken last
+	idle                     // in the pool's list
+	gone                     // taken away from the session that had parked it; final
 )
 
 // claim is what other goroutines may touch of a Conn.
@@ -111,7 +111,16 @@ type Conn struct {
 // one that must not be used any more, is not parked but released; Park then
 // returns false and the connection is gone.
 func (c *Conn) Park() bool {
-	c.state.Store(parked)
+	return c.parkAs(parked)
+}
+
+// ParkKept is Park for a connection of which the session may ask something
+// right away, such as its warnings. It is taken for somebody else only when
+// there is no other, or when it has lain for a few seconds.
+func (c *Conn) ParkKept() bool { return c.parkAs(parkedKept) }
+
+func (c *Conn) parkAs(state uint32) bool {
+	c.state.Store(state)
 	// Only now is it looked whether somebody wants it: who waits first says so
 	// and then looks for parked connections, so that one of the two sees the
 	// other. The same goes for a server that changes its epoch.
@@ -130,6 +139,9 @@ func (c *Conn) Park() bool {
 // stale says that it has been lying for a while, so that Alive should be asked.
 func (c *Conn) Unpark() (ok, stale bool) {
 	if c.state.CompareAndSwap(parked, inUse) {
+		return true, false
+	}
+	if c.state.CompareAndSwap(parkedKept, inUse) {
 		return true, false
 	}
 	return c.state.CompareAndSwap(parkedOld, inUse), true
@@ -178,26 +190,7 @@ func (c *Conn) setDeadline(t time.Time) {
 // anything unasked: servers that close an idle connection may say so in an ERR
 // packet first (MySQL 8.0.24 and later, error 4031). It costs one system call
 // and does not wait.
-func (c *Conn) Alive() bool {
-	if len(c.Wire.Buffered()) > 0 {
-		return false
-	}
-	sc, ok := c.Wire.NetConn().(syscall.Conn)
-	if !ok {
-		return true
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return false
-	}
-	alive := false
-	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = e == syscall.EAGAIN
-	})
-	return err == nil && alive
-}
+func (c *Conn) Alive() bool { return c.Wire.Quiet() }
 
 // replyLimit bounds replies to the pool's own commands.
 const replyLimit = 1 << 20

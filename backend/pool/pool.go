@@ -309,7 +309,7 @@ func (p *Pool) reclaim(login *Login) *Conn {
 		c.state.Store(inUse)
 		return c
 	}
-	for _, from := range [...]uint32{parkedOld, parked} {
+	for _, from := range [...]uint32{parkedOld, parked, parkedKept} {
 		for _, sameLogin := range [...]bool{true, false} {
 			for c := range p.all {
 				if c.state.Load() != from || (c.Login == *login) != sameLogin {
@@ -417,7 +417,7 @@ func (p *Pool) drop(which func(*Conn) bool, interrupt bool) {
 			continue
 		}
 		s := c.state.Load()
-		if s == parked || s == parkedOld {
+		if isParked(s) {
 			if heir := p.take(c, s); heir != nil {
 				p.remove(heir)
 				continue
@@ -450,6 +450,10 @@ func (p *Pool) close(interrupt bool) {
 	}
 }
 
+func isParked(state uint32) bool {
+	return state == parked || state == parkedOld || state == parkedKept
+}
+
 // ageParked makes connections idle that have been parked for a whole interval,
 // and returns those of them that have something to be salvaged first.
 func (p *Pool) ageParked() (loaded []*Conn) {
@@ -459,7 +463,9 @@ func (p *Pool) ageParked() (loaded []*Conn) {
 		heir := p.take(c, parkedOld)
 		switch {
 		case heir == nil:
-			c.state.CompareAndSwap(parked, parkedOld)
+			if !c.state.CompareAndSwap(parked, parkedOld) {
+				c.state.CompareAndSwap(parkedKept, parked)
+			}
 		case heir.Salvage != nil:
 			loaded = append(loaded, heir)
 		default:
@@ -504,7 +510,7 @@ func (p *Pool) Stats() Stats {
 	s.Address = p.server.String()
 	s.Open, s.Idle, s.Max, s.Waiting = len(p.all), len(p.idle), p.max, len(p.waiters)
 	for c := range p.all {
-		if state := c.state.Load(); state == parked || state == parkedOld {
+		if isParked(c.state.Load()) {
 			s.Parked++
 		}
 	}
