@@ -101,6 +101,9 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 			return false, ErrUnclean
 		}
 	}
+	if reset && c.mariadb && c.Login.Flags.Has(wire.IgnoreSpace) {
+		return false, ErrUnclean // MariaDB forgets that part of the login (measured, 10.11)
+	}
 	n := 0
 	if reset {
 		c.queue(wire.ComResetConnection, "")
