@@ -107,6 +107,8 @@ var casesCReads = []mineCase{
 		primary("SELECT GET_LOCK('c13', 0)").by("b").want("1"),
 		primary("SELECT GET_LOCK('c13', 0)").want("0"),
 		replica("SELECT 'get_lock(1)'").by("c"),
+		resetConnection().by("b"),
+		primary("SELECT GET_LOCK('c13', 0)").want("1"),
 	}},
 	{id: "C14", title: "a user lock ends with its client", textOnly: true, steps: []caseStep{
 		primary("SELECT GET_LOCK('c14', 0)").want("1"),
@@ -143,6 +145,8 @@ var casesCReads = []mineCase{
 		same("SELECT LAST_INSERT_ID()"),
 		primary("INSERT INTO a (v) VALUES (1), (2)"),
 		same("SELECT LAST_INSERT_ID()").want("5002"),
+		resetConnection(),
+		anyone("SELECT LAST_INSERT_ID()").want("0"),
 	}},
 	{id: "C17", title: "FOUND_ROWS speaks of the SELECT before, and writes stay writes", steps: []caseStep{
 		anyone("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1"),
@@ -182,7 +186,11 @@ var casesCReads = []mineCase{
 		primary("SELECT id, v INTO @d, @e FROM a WHERE id = 1"),
 		anyone("SELECT @e").want("10"),
 		anyone("SELECT @a + ?").with(1).want("3"),
+		primary("PREPARE lim FROM 'SELECT id FROM a ORDER BY id LIMIT ?'"),
+		same("EXECUTE lim USING @a"),
 		anyone("SELECT @a").by("b").want("NULL"),
+		resetConnection(),
+		anyone("SELECT @a").want("NULL"),
 	}},
 	{id: "C24", title: "sequences are written by reading them", only: "MariaDB", steps: []caseStep{
 		primary("SELECT NEXTVAL(s)").want("1"),

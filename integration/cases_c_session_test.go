@@ -32,7 +32,10 @@ var casesCSession = []mineCase{
 		same("SELECT @left").by("c").want("4"),
 		same("SELECT @@group_concat_max_len").by("c").want("44"),
 		same("SELECT COUNT(*) FROM left_there").by("c").want("0"),
+		quit().by("c"),
 		anyone("SELECT @left").by("d").want("NULL"),
+		anyone("SELECT @@group_concat_max_len > 44").by("d").want("1"),
+		anyone("SELECT * FROM left_there").by("d").fails(1146),
 	}},
 	{id: "C32", title: "an open HANDLER keeps its connection", textOnly: true, steps: []caseStep{
 		primary("HANDLER a OPEN"),

@@ -60,8 +60,9 @@ const (
 	replies          // reads the reply of what was sent
 	quits
 	crashes
-	looks // root looks at the primary until it sees what it expects
-	acts  // root acts on the primary
+	resets // COM_RESET_CONNECTION
+	looks  // root looks at the primary until it sees what it expects
+	acts   // root acts on the primary
 )
 
 // anyError leaves it to the direct connection whether there is an error, and which.
@@ -80,8 +81,11 @@ func root(query, want string) caseStep {
 }
 func rootDoes(sql ...string) caseStep { return caseStep{sql: sql, kind: acts} }
 func quit() caseStep                  { return caseStep{sql: []string{""}, kind: quits} }
-func crash() caseStep                 { return caseStep{sql: []string{""}, kind: crashes} }
-func reply() caseStep                 { return caseStep{sql: []string{""}, kind: replies} }
+func resetConnection() caseStep {
+	return caseStep{sql: []string{"COM_RESET_CONNECTION"}, kind: resets, at: notLogged, seen: "none"}
+}
+func crash() caseStep { return caseStep{sql: []string{""}, kind: crashes} }
+func reply() caseStep { return caseStep{sql: []string{""}, kind: replies} }
 
 // clears is a read behind an error: it runs where SHOW WARNINGS would look, and
 // leaves nothing more to show. The next one is free.
@@ -285,6 +289,9 @@ func (rig *caseRig) play(t *testing.T, mc mineCase, prepared bool, addr string, 
 			switch {
 			case step.kind == sends:
 				client.send(wire.ComQuery, p.sql)
+			case step.kind == resets:
+				client.send(wire.ComResetConnection, "")
+				p.reply = client.reply(false)
 			case step.kind == replies:
 				p.reply = client.reply(false)
 				p.step.at = notLogged

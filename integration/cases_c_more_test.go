@@ -1,0 +1,125 @@
+//go:build integration
+
+package integration
+
+import "testing"
+
+// TestCasesCInOtherWords are further spellings of the cases.
+func TestCasesCInOtherWords(t *testing.T) { runCases(t, casesCMore) }
+
+var casesCMore = []mineCase{
+	{id: "C04", title: "executable comments in the middle of things", steps: []caseStep{
+		primary("SELECT 1 /*!, f1() */", "SELECT /*!50000 f1() + */ 1", "SELECT 1 /*!99999 , */", "SELECT 1 /*M!100100 , 2 */"),
+		primary("INSERT /*! INTO */ b VALUES (1) /*! , (2) */"),
+		primary("SELECT 1 /*!50000 /* nested */ + 1 */", "SELECT 1 /*!50000 '*/', 2 */").fails(anyError),
+		primary("SELECT 1 /*!500000 + 1 */", "SELECT 1 /*!5000 + 1 */", "SELECT 1 /*!50000+ 1 */", "SELECT 1 /*!50000'a' */").fails(anyError),
+		replica("SELECT 1 /* !50000 + f1() */", "SELECT '/*!50000 f1() */'").by("b"),
+	}},
+	{id: "C08", title: "a write behind WITH, and reads that look like writes", steps: []caseStep{
+		primary("INSERT INTO b VALUES (1), (2), (3)"),
+		primary("WITH c AS (SELECT 1 AS x) DELETE FROM b WHERE id IN (SELECT x FROM c)", "WITH c AS (SELECT 2 AS x) UPDATE b, c SET id = 4 WHERE id = x").fails(anyError),
+		primary("INSERT INTO b WITH c AS (SELECT 9) SELECT * FROM c", "REPLACE INTO a WITH c AS (SELECT 9 AS x, 9 AS y) SELECT * FROM c"),
+		primary("INSERT INTO b VALUES (5) RETURNING id", "DELETE FROM b WHERE id = 5 RETURNING id", "REPLACE INTO a VALUES (9, 8) RETURNING v").mariadb(),
+		primary("CREATE TABLE c08 SELECT 1 AS x", "DROP TABLE c08"),
+		replica("SELECT INSERT('abc', 1, 1, 'x'), REPLACE('a', 'a', 'b'), TRUNCATE(1.5, 0), LEFT('a', 1), RIGHT('a', 1), CHAR(65), MOD(5, 2), IF(1, 2, 3)",
+			"SELECT id AS `update`, v AS `insert` FROM a", "SELECT DATE('2024-01-01'), YEAR('2024-01-01'), INTERVAL(1, 2)",
+			"WITH RECURSIVE c AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM c WHERE x < 3) SELECT * FROM c").by("b"),
+	}},
+	{id: "C11", title: "stored functions in hiding", steps: []caseStep{
+		primary("SELECT(f1())", "SELECT-f1()", "SELECT!f1()", "SELECT~f1()", "SELECT`f1`()", "SELECT f1 -- c\n()", "SELECT f1 # c\n ()", "SELECT 1,f1()",
+			"SELECT {fn f1()}", "SELECT CASE WHEN f1() THEN 1 END", "SELECT 1 IN (f1())", "SELECT BENCHMARK(1, f1())", "SELECT COUNT(f1())",
+			"SELECT COALESCE(NULL, (SELECT f1()))", "SELECT id FROM a GROUP BY f1() + id", "SELECT id FROM a HAVING f1()", "SELECT SUM(f1()) OVER () FROM a",
+			"VALUES (f1())", "SELECT * FROM (VALUES ROW(f1())) d", "SELECT x.* FROM a x JOIN a y ON x.id = f1()", "SELECT id FROM a LIMIT 1 OFFSET 0 -- \n UNION SELECT f1()").fails(anyError),
+		primary("INSERT INTO a (v) VALUES (f1())", "UPDATE a SET v = 1 WHERE id = f1()", "DELETE FROM a WHERE id = f1() + 100").by("b"),
+	}},
+	{id: "C11", title: "EXPLAIN that executes is no read", steps: []caseStep{
+		primary("EXPLAIN SELECT * FROM (SELECT f1()) d", "DESCRIBE SELECT * FROM (SELECT f1()) d", "EXPLAIN SELECT f1()", "EXPLAIN UPDATE a SET v = 1 WHERE id = 1",
+			"DESC DELETE FROM b", "EXPLAIN INSERT INTO b VALUES (1)"),
+		primary("ANALYZE UPDATE a SET v = 77 WHERE id = 1", "ANALYZE FORMAT=JSON DELETE FROM b WHERE id = 0", "ANALYZE SELECT f1()").mariadb().differing(),
+		root("SELECT v FROM app_cases.a WHERE id = 1", "77").mariadb(),
+		primary("EXPLAIN ANALYZE SELECT f1()").mysql().differing(),
+		primary("EXPLAIN ANALYZE SELECT id FROM a FOR UPDATE").mysql().differing(),
+		replica("EXPLAIN SELECT id FROM a", "EXPLAIN FORMAT=JSON SELECT id FROM a WHERE id = 1", "DESC SELECT 1").by("b").differing(),
+	}},
+	{id: "C13", title: "user locks in hiding", steps: []caseStep{
+		primary("SELECT(GET_LOCK('c13m', 0))", "SELECT IF(GET_LOCK('c13m', 0), 1, 0)", "SELECT {fn GET_LOCK('c13m', 0)}", "DO 0, GET_LOCK('c13m', 0)",
+			"SELECT id FROM a WHERE id = 1 ORDER BY GET_LOCK('c13m', 0)", "SET @l = GET_LOCK('c13m', 0)", "SELECT 1 UNION SELECT GET_LOCK('c13m', 0)"),
+		primary("INSERT INTO b VALUES (GET_LOCK('c13n', 0))").by("b"),
+		same("SELECT IS_USED_LOCK('c13n') = CONNECTION_ID()").by("b").want("1"),
+		primary("SELECT GET_LOCK('c13n', 0)").by("c").want("0"),
+	}},
+	{id: "C15", title: "insert ids of other statements", steps: []caseStep{
+		primary("INSERT INTO a (v) SELECT v FROM a WHERE id < 3"),
+		same("SELECT LAST_INSERT_ID()").want("4"),
+		primary("REPLACE INTO a (v) VALUES (1)"),
+		same("SELECT LAST_INSERT_ID()"),
+		primary("INSERT INTO a (id, v) VALUES (1, 5) ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), v = 6"),
+		same("SELECT LAST_INSERT_ID()").want("1"),
+		primary("SET LAST_INSERT_ID = 123"),
+		anyone("SELECT LAST_INSERT_ID()").want("123"),
+		replica("SELECT v FROM a WHERE id = 1").want("6"),
+		anyone("SELECT LAST_INSERT_ID() + ?").with(1).want("124"),
+		primary("SET INSERT_ID = 500"),
+		primary("INSERT INTO a (v) VALUES (1)"),
+		same("SELECT LAST_INSERT_ID()").want("500"),
+	}},
+	{id: "C19", title: "user variables set in passing", steps: []caseStep{
+		primary("UPDATE a SET v = (@n := v + 1) WHERE id = 1"),
+		anyone("SELECT @n").want("11"),
+		primary("SELECT COUNT(*) INTO @cnt FROM a"),
+		anyone("SELECT @cnt").want("3"),
+		anyone("SELECT v FROM a WHERE id = (SELECT @cnt)").want("30"),
+		primary("SET @x := 5, @y = @x + 1"),
+		anyone("SELECT @x"),
+		anyone("SELECT @y"),
+		anyone("SET @x = NULL"),
+		anyone("SELECT @x").want("NULL"),
+		anyone("SELECT @`x`, @\"x\", @X, @never"),
+	}},
+	{id: "C37", title: "SET @@x without a scope, and by several names", steps: []caseStep{
+		anyone("SET @@autocommit = 0"),
+		primary("SELECT v FROM a WHERE id = 1"),
+		primary("INSERT INTO b VALUES (1)"),
+		primary("ROLLBACK"),
+		root("SELECT COUNT(*) FROM app_cases.b", "0"),
+		anyone("SET @@session.autocommit = ON"),
+		anyone("SET @@time_zone := '+09:00', @@sql_mode = 'ANSI_QUOTES'"), c37(),
+		anyone(`SELECT "v" FROM a WHERE id = 1`).want("10"),
+		anyone("SET character_set_results = NULL"), anyone("SELECT @@character_set_results").want("NULL"), anyone("/*slave*/ SELECT 'ä', @@character_set_results"),
+		anyone("SET collation_connection = latin1_bin"), c37(),
+		anyone("SET sql_select_limit = 1"), anyone("SELECT id FROM a"), anyone("SET sql_select_limit = DEFAULT"), anyone("SELECT id FROM a"),
+		anyone("SET sql_big_selects = 1, unique_checks = 0, foreign_key_checks = 0"), anyone("/*slave*/ SELECT @@sql_big_selects, @@unique_checks, @@foreign_key_checks"),
+	}},
+	{id: "C42", title: "sql_mode from unusual places", textOnly: true, steps: []caseStep{
+		primary(`SET STATEMENT sql_mode = 'NO_BACKSLASH_ESCAPES' FOR SELECT 'a\'`).mariadb().fails(anyError),
+		replica(`SELECT 'a\'; INSERT INTO b VALUES (1); -- '`).by("b"),
+		anyone("SET @@sql_mode = 'NO_BACKSLASH_ESCAPES'").by("c"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (2); -- '`).by("c"),
+		anyone("SET @m = 'NO_BACKSLASH_ESCAPES'").by("d"), anyone("SET SESSION sql_mode = @m").by("d"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (3); -- '`).by("d"),
+		anyone("/*!50000 SET sql_mode = 'NO_BACKSLASH_ESCAPES' */").by("e"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (4); -- '`).by("e"),
+		anyone("SELECT 1; SET sql_mode = 'NO_BACKSLASH_ESCAPES'").by("f"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (5); -- '`).by("f"),
+		anyone("PREPARE x FROM 'SET sql_mode = ''NO_BACKSLASH_ESCAPES'''").by("g"), anyone("EXECUTE x").by("g"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (6); -- '`).by("g"),
+		resetConnection().by("g"),
+		// MySQL 9.7 goes back to the default collation of the login's character
+		// set, Telamon to that of the login: the definition says which.
+		replica(`SELECT 'a\'; INSERT INTO b VALUES (7); -- '`).by("g").differing(),
+		anyone("SET sql_mode = 'no_backslash_escapes,ansi_quotes'").by("h"),
+		primary(`SELECT 'a\'; INSERT INTO b VALUES (8); -- '`).by("h"),
+		root("SELECT GROUP_CONCAT(id ORDER BY id) FROM app_cases.b", "2,3,4,5,6,8"),
+	}},
+	{id: "C43", title: "odd tokens", steps: []caseStep{
+		anyone("SELECT .5, 1., 1e3, 1.e1, 0x1F, 0b11, x'', 1.5e-3", "SELECT 'a\\0b', 'a\x00b'", "SELECT 1 AS a1, 2 AS `a``b`, 3 AS \"c\"\"d\"", "SELECT 1 = 1, 1<=>1, 1 != 2, 2 <> 1, 1 && 1, 1 || 0, !1, ~1, 1 << 2, 5 ^ 1",
+			"SELECT _latin1'a', _utf8mb4 'a' COLLATE utf8mb4_bin", "SELECT DATE '2024-01-01', TIME '10:00:00', TIMESTAMP '2024-01-01 10:00:00'", "SELECT {d '2024-01-01'}", "SELECT '%', '_', '\\%'",
+			"SELECT id FROM a WHERE v IS NOT NULL AND id BETWEEN 1 AND 2", "SELECT _gbk'\x95\x5c'; INSERT INTO b VALUES (1); -- '", "SELECT a.id FROM a AS a", "SELECT a . id FROM app_cases . a").fails(anyError),
+		root("SELECT COUNT(*) FROM app_cases.b", "0"),
+	}},
+	{id: "C51", title: "statements with the same digest are decided one by one", steps: []caseStep{
+		replica("SELECT v FROM a WHERE id = 1 AND 'x' = 'x'"), primary("SELECT v FROM a WHERE id = 1 AND 'x' = 'x' FOR UPDATE"), replica("SELECT v FROM a WHERE id = 1 AND 'y' = 'y'"),
+		primary("SELECT v FROM a WHERE id = 1 /*! AND 1 */"), replica("SELECT v FROM a WHERE id = 1 /* AND 1 */"),
+		replica("SELECT LENGTH('f1()')"), primary("SELECT LENGTH(f1())"), replica("SELECT LENGTH('f1()')"),
+	}},
+}
