@@ -6,9 +6,10 @@ package backend
 // Writes go to one server only, and they stay where they are as long as that
 // server can take them: a former primary that comes back writable is no reason
 // to move (it may lack what was written meanwhile). The one exception is a rw
-// server configured before the present one that replicates and has caught up:
-// two masters in ring replication are then used in the configured order, and
-// all Telamon instances agree again.
+// server configured before the present one that replicates, has caught up, and
+// is what the present one replicates from: two masters in ring replication are
+// then used in the configured order, and all Telamon instances agree again. A
+// mere replica that somebody has left writable is no reason either.
 //
 // Without a primary to stay with, servers configured as rw come first, in
 // order, those preferred that are not a replica left behind. A server of role
@@ -42,7 +43,8 @@ func elect(states []State, prev *Server) int {
 		}
 	}
 	switch {
-	case keep >= 0 && fitRW >= 0 && fitRW < keep && states[fitRW].CaughtUp && states[fitRW].Replicating:
+	case keep >= 0 && fitRW >= 0 && fitRW < keep && states[fitRW].CaughtUp && states[fitRW].Replicating &&
+		states[keep].replicatesFrom(&states[fitRW]):
 		return fitRW
 	case keep >= 0:
 		return keep
@@ -74,8 +76,7 @@ func electAuto(states []State, autos []int) int {
 	return found
 }
 
-// isSource reports whether a live server replicates from server i, going by
-// identity rather than address: replicas may know it under another name.
+// isSource reports whether a live server replicates from server i.
 func isSource(states []State, i int) bool {
 	of := &states[i]
 	for j := range states {
@@ -83,14 +84,23 @@ func isSource(states []State, i int) bool {
 		if j == i || st.Health != Up {
 			continue
 		}
-		for _, src := range st.Sources {
-			if of.ServerUUID != "" && src.UUID != "" {
-				if src.UUID == of.ServerUUID {
-					return true
-				}
-			} else if of.ServerID != 0 && src.ID == of.ServerID {
+		if st.replicatesFrom(of) {
+			return true
+		}
+	}
+	return false
+}
+
+// replicatesFrom reports whether of is among the server's sources, going by
+// identity rather than address: replicas may know it under another name.
+func (st *State) replicatesFrom(of *State) bool {
+	for _, src := range st.Sources {
+		if of.ServerUUID != "" && src.UUID != "" {
+			if src.UUID == of.ServerUUID {
 				return true
 			}
+		} else if of.ServerID != 0 && src.ID == of.ServerID {
+			return true
 		}
 	}
 	return false

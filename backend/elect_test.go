@@ -37,8 +37,12 @@ func TestWhoTakesTheWrites(t *testing.T) {
 			{"a:1", up, "a:1"}, {"b:1", up, "a:1"}, {"a:1", down, "b:1"}, {"a:1", up, "b:1"}}},
 		{"nor while it is still catching up", ring, []step{
 			{"a:1", up, "a:1"}, {"b:1", up, "a:1"}, {"a:1", down, "b:1"}, {"a:1", behind, "b:1"}, {"a:1", up, "b:1"}, {"a:1", behind, "b:1"}}},
-		{"it is when it has caught up with the present one", ring, []step{
-			{"a:1", up, "a:1"}, {"b:1", up, "a:1"}, {"a:1", down, "b:1"}, {"a:1", up, "b:1"}, {"a:1", caughtUp, "a:1"}}},
+		{"it is when it has caught up with the present one, which replicates from it", ring, []step{
+			{"a:1", up, "a:1"}, {"a:1", isID(11), "a:1"}, {"b:1", up, "a:1"}, {"b:1", follows(11), "a:1"},
+			{"a:1", down, "b:1"}, {"a:1", up, "b:1"}, {"a:1", caughtUp, "a:1"}}},
+		{"not even when it has caught up if its writes would never reach the present one", ring, []step{
+			{"a:1", up, "a:1"}, {"a:1", isID(11), "a:1"}, {"b:1", up, "a:1"}, {"b:1", follows(13), "a:1"},
+			{"a:1", down, "b:1"}, {"a:1", up, "b:1"}, {"a:1", caughtUp, "b:1"}}},
 		{"a later rw server that has caught up does not take over", ring, []step{
 			{"a:1", up, "a:1"}, {"b:1", up, "a:1"}, {"b:1", caughtUp, "a:1"}}},
 		{"a read-only rw server gets no writes", ring[:1], []step{{"a:1", up, "a:1"}, {"a:1", readOnly, ""}, {"a:1", writable, "a:1"}}},

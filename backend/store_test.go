@@ -133,7 +133,11 @@ func TestEpochs(t *testing.T) {
 		change(t, s, "a:1", health(Down, CauseRefused))
 		b := s.Load().Primary()
 		before := b.Epoch()
-		change(t, s, "a:1", func(d *Draft, st *State) { observe(d, st); st.Replicating, st.CaughtUp = true, true })
+		change(t, s, "b:1", func(_ *Draft, st *State) { st.Sources = []Source{{ID: 11}} })
+		change(t, s, "a:1", func(d *Draft, st *State) {
+			observe(d, st)
+			st.Replicating, st.CaughtUp, st.ServerID = true, true, 11
+		})
 		if s.Load().Primary().String() != "a:1" || b.Epoch() == before {
 			t.Errorf("primary %s, epoch of b %d, was %d", s.Load().Primary(), b.Epoch(), before)
 		}
