@@ -176,7 +176,9 @@ type primaryWatch struct {
 // Follow restarts the record of writes when the primary changes: what the old
 // primary wrote and the new one lacks is lost, and waiting for it would never
 // end. Until the new one has been looked at afresh, reads that have to see
-// every write go to it. Follow is a subscriber of backend.Store.
+// every write go to it. The same ends the time after a write that was not
+// reported, such as the first one ever of a server. Follow is a subscriber of
+// backend.Store.
 func (p *Proxy) Follow(_, next *backend.Topology) {
 	st, w := next.Primary(), &p.watch
 	if st == nil {
@@ -191,8 +193,13 @@ func (p *Proxy) Follow(_, next *backend.Topology) {
 		*w = primaryWatch{server: st.Server, epoch: epoch, looks: 2, seenAt: st.SeenAt}
 	case w.looks > 0 && st.SeenAt.After(w.seenAt):
 		w.seenAt = st.SeenAt
-		if w.looks--; w.looks == 0 && st.GTID != "" {
+		switch w.looks--; {
+		case w.looks == 1:
+			p.deps.Writes.Collect()
+		case st.GTID != "":
 			p.deps.Writes.Restart([]byte(st.GTID))
 		}
+	case w.looks == 0 && st.GTID != "" && p.deps.Writes.Blind():
+		w.looks, w.seenAt = 2, st.SeenAt
 	}
 }

@@ -79,6 +79,37 @@ func TestRestartForgetsWhatTheNewPrimaryLacks(t *testing.T) {
 	}
 }
 
+func TestRestartKeepsWhatWasWrittenWhileThePrimaryWasAsked(t *testing.T) {
+	var l Log
+	l.Wrote([]byte(u1 + ":1-100"))
+	l.WroteBlind()
+	l.Collect()
+	l.Wrote([]byte(u2 + ":8"))
+	l.Restart([]byte(u1 + ":1-99," + u2 + ":1-7"))
+	l.Wrote([]byte(u2 + ":9"))
+	got, at, ok := l.Wait(nil)
+	if want := u2 + ":1-9," + u1 + ":1-99"; string(got) != want || at != 5 || !ok {
+		t.Errorf("got %q at %d (%v), want %q", got, at, ok, want)
+	}
+	l.Restart([]byte(u1 + ":1-99")) // Collect counts for one Restart
+	if got, _, _ := l.Wait(nil); string(got) != u1+":1-99" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAWriteThatCannotBeWaitedForOutlivesARestartThatMayNotCoverIt(t *testing.T) {
+	var l Log
+	l.Collect()
+	l.WroteBlind()
+	if l.Restart([]byte(u1 + ":1")); !l.Blind() {
+		t.Error("forgotten")
+	}
+	l.Collect()
+	if l.Restart([]byte(u1 + ":1")); l.Blind() {
+		t.Error("remembered although the primary was asked after it")
+	}
+}
+
 func TestIntervalsAgreeWithABitmap(t *testing.T) {
 	for range 300 {
 		var src source

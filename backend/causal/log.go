@@ -19,6 +19,9 @@ type Log struct {
 	// blind: there was a write whose GTID is not known, so that no replica can
 	// be known to have all.
 	blind bool
+	// since is what was written since Collect, nil before it.
+	since      *set
+	sinceBlind bool
 }
 
 // Mark returns the mark of the last write.
@@ -31,7 +34,10 @@ func (l *Log) Wrote(gtids []byte) Mark {
 	defer l.mu.Unlock()
 	m := Mark(l.mark.Load() + 1)
 	if !l.written.add(gtids) {
-		l.blind = true
+		l.blind, l.sinceBlind = true, true
+	}
+	if l.since != nil {
+		l.since.add(gtids)
 	}
 	l.mark.Store(uint64(m))
 	return m
@@ -43,19 +49,39 @@ func (l *Log) WroteBlind() Mark {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := Mark(l.mark.Load() + 1)
-	l.blind = true
+	l.blind, l.sinceBlind = true, true
 	l.mark.Store(uint64(m))
 	return m
 }
 
-// Restart begins anew with what a new primary has: what the one before wrote
-// and the new one lacks is lost, and nobody should wait for it. Marks go on.
+// Blind reports whether a write is on record that cannot be waited for.
+func (l *Log) Blind() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blind
+}
+
+// Collect notes what is written from now on, for Restart. The primary is to be
+// asked what it has after this.
+func (l *Log) Collect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since, l.sinceBlind = &set{}, false
+}
+
+// Restart begins anew with what the primary has said to have, when asked after
+// Collect, and with what has been written since Collect. All else is forgotten:
+// what a primary before it wrote and it lacks is lost, and nobody should wait for
+// it. Marks go on.
 func (l *Log) Restart(gtids []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.written = set{}
-	l.blind = false
 	m := Mark(l.mark.Load() + 1)
+	l.written, l.blind = set{}, false
+	if l.since != nil {
+		l.written, l.blind = *l.since, l.sinceBlind
+	}
+	l.since = nil
 	if !l.written.add(gtids) {
 		l.blind = true
 	}
