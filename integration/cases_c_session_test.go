@@ -8,7 +8,7 @@ const localserverDBA = localserver.DBAUser
 
 // casesCSession are statements about the session, and those that depend on it.
 var casesCSession = []mineCase{
-	{id: "C30", title: "BEGIN is a block where the server says so", only: "MariaDB", textOnly: true, steps: []caseStep{
+	{id: "C30", title: "BEGIN is a block where the server says so", only: "MariaDB", steps: []caseStep{
 		primary("BEGIN NOT ATOMIC INSERT INTO b VALUES (1); END"),
 		anyone("SELECT COUNT(*) FROM b").want("1"),
 		anyone("SET sql_mode = 'ORACLE'").by("b"),
@@ -37,7 +37,7 @@ var casesCSession = []mineCase{
 		anyone("SELECT @@group_concat_max_len > 44").by("d").want("1"),
 		anyone("SELECT * FROM left_there").by("d").fails(1146),
 	}},
-	{id: "C32", title: "an open HANDLER keeps its connection", textOnly: true, steps: []caseStep{
+	{id: "C32", title: "an open HANDLER keeps its connection", steps: []caseStep{
 		primary("HANDLER a OPEN"),
 		same("HANDLER a READ FIRST").want("1"),
 		anyone("SELECT 1").want("1"),

@@ -147,7 +147,7 @@ var casesCText = []mineCase{
 		primary("INSERT /*+ SET_VAR(foreign_key_checks=OFF) */ INTO b VALUES (1)"),
 		anyone("SELECT @@foreign_key_checks").want("1"),
 	}},
-	{id: "C51", title: "statements that differ in a literal are told apart", textOnly: true, steps: []caseStep{
+	{id: "C51", title: "statements that differ in a literal are told apart", steps: []caseStep{
 		anyone("SET autocommit = 1"), replica("SELECT v FROM a WHERE id = 1"),
 		anyone("SET autocommit = 0"), primary("SELECT v FROM a WHERE id = 1"), primary("COMMIT"),
 		anyone("SET autocommit = 1"), replica("SELECT v FROM a WHERE id = 1"),

@@ -127,6 +127,7 @@ func newCaseRig(t *testing.T, c *localserver.Cluster) *caseRig {
 	createCaseSchema(t, c)
 	cfg := harness.ProxyConfig(c)
 	cfg.Settings["guard"] = "dml_without_where = \"allow\"\ndenied_functions = []"
+	cfg.Settings["pool"] = "max_idle = 1" // what one session has left the next one gets
 	rig := &caseRig{c: c, p: suite.StartProxy(t, cfg), logs: harness.OpenLogs(t, c)}
 	if c.Primary.Flavour() == localserver.MySQL {
 		// By default MySQL logs no statement that it cannot parse.
@@ -175,10 +176,10 @@ func resetCaseTables(t *testing.T, c *localserver.Cluster) {
 
 // run tells a case as text and, where that makes a difference, prepared.
 func (rig *caseRig) run(t *testing.T, mc mineCase) {
+	if mc.only != "" && mc.only != rig.c.Primary.Flavour().String() {
+		return // the statements do not exist there
+	}
 	t.Run(mc.id+" "+mc.title, func(t *testing.T) {
-		if mc.only != "" && mc.only != rig.c.Primary.Flavour().String() {
-			t.Skipf("the statements exist on %s only", mc.only)
-		}
 		t.Run("as text", func(t *testing.T) { rig.tell(t, mc, false) })
 		if !mc.textOnly {
 			t.Run("prepared", func(t *testing.T) { rig.tell(t, mc, true) })

@@ -76,7 +76,7 @@ var casesT = []mineCase{
 		root("SELECT COUNT(*) FROM app_cases.b", "1"),
 		replica("SELECT COUNT(*) FROM b").want("1"),
 	}},
-	{id: "T08", title: "statements that commit implicitly end the transaction", textOnly: true, steps: []caseStep{
+	{id: "T08", title: "statements that commit implicitly end the transaction", steps: []caseStep{
 		anyone("BEGIN"), primary("INSERT INTO b VALUES (1)"), same("TRUNCATE a"), replica("SELECT COUNT(*) FROM b").want("1"), primary("ROLLBACK"),
 		root("SELECT COUNT(*) FROM app_cases.b", "1"),
 		anyone("BEGIN"), primary("INSERT INTO b VALUES (2)"), same("LOCK TABLES b WRITE"), same("SELECT COUNT(*) FROM b").want("2"), same("UNLOCK TABLES"),
@@ -100,7 +100,7 @@ var casesT = []mineCase{
 		replica("SELECT COUNT(*) FROM b").by("c").want("3"),
 		anyone("SELECT @@completion_type").by("c").want("NO_CHAIN"),
 	}},
-	{id: "T08", title: "accounts and locks commit too", textOnly: true, user: localserverDBA, steps: []caseStep{
+	{id: "T08", title: "accounts and locks commit too", user: localserverDBA, steps: []caseStep{
 		anyone("BEGIN"), primary("INSERT INTO b VALUES (1)"), same("CREATE USER IF NOT EXISTS t08"), replica("SELECT COUNT(*) FROM b").want("1"),
 		anyone("BEGIN"), primary("INSERT INTO b VALUES (2)"), same("FLUSH TABLES"), replica("SELECT COUNT(*) FROM b").want("2"),
 		anyone("BEGIN"), primary("INSERT INTO b VALUES (3)"), same("DROP USER t08"), replica("SELECT COUNT(*) FROM b").want("3"),
@@ -168,7 +168,7 @@ var casesT = []mineCase{
 		same("SELECT COUNT(*) FROM b").want("3"),
 		same("COMMIT"),
 	}},
-	{id: "T13", title: "SET TRANSACTION holds for the next transaction only", textOnly: true, steps: []caseStep{
+	{id: "T13", title: "SET TRANSACTION holds for the next transaction only", steps: []caseStep{
 		primary("SET TRANSACTION READ ONLY"),
 		same("BEGIN"),
 		same("INSERT INTO b VALUES (1)").fails(1792),
@@ -191,7 +191,7 @@ var casesT = []mineCase{
 		anyone("BEGIN").by("d"), primary("INSERT INTO b VALUES (4)").by("d"), same("COMMIT").by("d"), // nobody else's
 		primary("BEGIN").by("e"), same("SET TRANSACTION READ ONLY").by("e").fails(1568), same("COMMIT").by("e"),
 	}},
-	{id: "T15", title: "SET SESSION TRANSACTION READ ONLY follows its session and leaks to nobody", textOnly: true, steps: []caseStep{
+	{id: "T15", title: "SET SESSION TRANSACTION READ ONLY follows its session and leaks to nobody", steps: []caseStep{
 		anyone("SET SESSION TRANSACTION READ ONLY"),
 		primary("INSERT INTO b VALUES (1)").fails(1792),
 		anyone("SELECT COUNT(*) FROM b").want("0"),
@@ -236,7 +236,7 @@ var casesT = []mineCase{
 		same("COMMIT"),
 		replica("SELECT COUNT(*) FROM b").want("1"),
 	}},
-	{id: "T19", title: "session statements in a transaction run at once where it is", textOnly: true, steps: []caseStep{
+	{id: "T19", title: "session statements in a transaction run at once where it is", steps: []caseStep{
 		anyone("BEGIN"),
 		primary("SET @a = 1"),
 		same("PREPARE x FROM 'INSERT INTO b VALUES (?)'"),
