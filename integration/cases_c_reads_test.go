@@ -115,7 +115,7 @@ var casesCReads = []mineCase{
 		quit(),
 		root("SELECT IS_FREE_LOCK('c14')", "1"),
 		primary("SELECT GET_LOCK('c14', 0)").by("b").want("1"),
-		caseStep{sql: []string{""}, kind: crashes, client: "b"},
+		crash().by("b"),
 		root("SELECT IS_FREE_LOCK('c14')", "1"),
 	}},
 	{id: "C15", title: "LAST_INSERT_ID is the inserting connection's in any form", steps: []caseStep{
@@ -209,7 +209,7 @@ var casesCReads = []mineCase{
 		primary("SELECT id INTO DUMPFILE '../c26_dumpfile_{run}' FROM a WHERE id = 1"),
 		primary("(SELECT 7) INTO @z"),
 		anyone("SELECT @z").want("7"),
-		primary("SELECT id FROM a INTO OUTFILE '/nowhere/at/all'").fails(1),
+		primary("SELECT id FROM a INTO OUTFILE '/nowhere/at/all'").fails(anyError),
 	}},
 	{id: "C29", title: "PREPARE and EXECUTE are opaque and keep their connection", textOnly: true, steps: []caseStep{
 		anyone("SET @v = 'INSERT INTO b VALUES (?)', @a = 29"),

@@ -62,7 +62,6 @@ const (
 	crashes
 	resets // COM_RESET_CONNECTION
 	looks  // root looks at the primary until it sees what it expects
-	acts   // root acts on the primary
 )
 
 // anyError leaves it to the direct connection whether there is an error, and which.
@@ -79,8 +78,7 @@ func proxied(sql ...string) caseStep { return caseStep{sql: sql, at: atProxy} }
 func root(query, want string) caseStep {
 	return caseStep{sql: []string{query}, kind: looks, expect: want}
 }
-func rootDoes(sql ...string) caseStep { return caseStep{sql: sql, kind: acts} }
-func quit() caseStep                  { return caseStep{sql: []string{""}, kind: quits} }
+func quit() caseStep { return caseStep{sql: []string{""}, kind: quits} }
 func resetConnection() caseStep {
 	return caseStep{sql: []string{"COM_RESET_CONNECTION"}, kind: resets, at: notLogged, seen: "none"}
 }
@@ -222,33 +220,33 @@ type caseSeen struct {
 	index int
 }
 
-// play tells the case to new sessions at the address, on fresh tables.
+// telling is a case being told to new sessions at one address.
+type telling struct {
+	*caseRig
+	t        *testing.T
+	mc       mineCase
+	prepared bool
+	addr     string
+	through  bool   // the proxy
+	run      string // what {run} stands for
+	clients  map[string]*caseClient
+	played   []playedStep
+}
+
+// play tells the case on fresh tables.
 func (rig *caseRig) play(t *testing.T, mc mineCase, prepared bool, addr string, through bool) []playedStep {
 	t.Helper()
 	resetCaseTables(t, rig.c)
 	rig.logs.Reset()
-	clients := map[string]*caseClient{}
+	tell := telling{
+		caseRig: rig, t: t, mc: mc, prepared: prepared, addr: addr, through: through,
+		run: fmt.Sprintf("%020d", time.Now().UnixNano()), clients: map[string]*caseClient{},
+	}
 	defer func() {
-		for _, c := range clients {
+		for _, c := range tell.clients {
 			c.quit()
 		}
 	}()
-	caps := caseCapabilities
-	if prepared == (rig.c.Primary.Flavour() == localserver.MySQL) {
-		caps |= wire.DeprecateEOF // both kinds of replies on both flavours
-	}
-	dial := func(name string) *caseClient {
-		if clients[name] == nil {
-			user := mc.user
-			if user == "" {
-				user = localserver.AppUser
-			}
-			clients[name] = dialCase(t, addr, user, caps, mc.collation)
-		}
-		return clients[name]
-	}
-	run := fmt.Sprintf("%020d", time.Now().UnixNano())
-	var played []playedStep
 	for i, step := range mc.steps {
 		if step.only != "" && step.only != rig.c.Primary.Flavour().String() || step.at == atNobody && !through {
 			continue
@@ -257,59 +255,79 @@ func (rig *caseRig) play(t *testing.T, mc mineCase, prepared bool, addr string, 
 			step.client = "a"
 		}
 		for j, sql := range step.sql {
-			if through && step.at != atPrimary {
-				if err := rig.c.WaitCaughtUp(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			sql = strings.ReplaceAll(sql, "{run}", run)
-			switch step.kind {
-			case looks:
-				rig.look(t, sql, step.expect)
-				continue
-			case acts:
-				if err := rig.c.Primary.Exec(t.Context(), "USE "+caseSchema, sql); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			case quits:
-				dial(step.client).quit()
-				delete(clients, step.client)
-				continue
-			case crashes:
-				dial(step.client).reset()
-				delete(clients, step.client)
-				continue
-			}
-			p := playedStep{step: step, sql: sql, run: run}
-			if p.step.seen == "" && step.kind != replies {
-				p.step.seen = fmt.Sprintf("/* %s-%d-%d */", mc.id, i+1, j+1)
-				p.sql += " " + p.step.seen
-			}
-			client := dial(step.client)
-			switch {
-			case step.kind == sends:
-				client.send(wire.ComQuery, p.sql)
-			case step.kind == resets:
-				client.send(wire.ComResetConnection, "")
-				p.reply = client.reply(false)
-			case step.kind == replies:
-				p.reply = client.reply(false)
-				p.step.at = notLogged
-			case step.args != nil, prepared:
-				p.reply = client.execute(p.sql, step.args)
-			default:
-				p.reply = client.query(p.sql)
-			}
-			p.check(t, through)
-			played = append(played, p)
-			if p.reply.broken != nil {
-				t.Fatalf("%s: the connection broke: %v", p.sql, p.reply.broken)
-			}
+			tell.next(step, strings.ReplaceAll(sql, "{run}", tell.run), fmt.Sprintf("/* %s-%d-%d */", mc.id, i+1, j+1))
 		}
 	}
-	rig.locate(played)
-	return played
+	rig.locate(tell.played)
+	return tell.played
+}
+
+// client is the client of a name, logged in when it is first needed.
+func (tell *telling) client(name string) *caseClient {
+	if tell.clients[name] == nil {
+		user := tell.mc.user
+		if user == "" {
+			user = localserver.AppUser
+		}
+		caps := caseCapabilities
+		if tell.prepared == (tell.c.Primary.Flavour() == localserver.MySQL) {
+			caps |= wire.DeprecateEOF // both kinds of replies on both flavours
+		}
+		tell.clients[name] = dialCase(tell.t, tell.addr, user, caps, tell.mc.collation)
+	}
+	return tell.clients[name]
+}
+
+// next carries out a step with one of its statements.
+func (tell *telling) next(step caseStep, sql, marker string) {
+	tell.t.Helper()
+	if tell.through && step.at != atPrimary {
+		if err := tell.c.WaitCaughtUp(tell.t.Context()); err != nil {
+			tell.t.Fatal(err)
+		}
+	}
+	switch step.kind {
+	case looks:
+		tell.look(tell.t, sql, step.expect)
+	case quits:
+		tell.client(step.client).quit()
+		delete(tell.clients, step.client)
+	case crashes:
+		tell.client(step.client).reset()
+		delete(tell.clients, step.client)
+	default:
+		tell.send(step, sql, marker)
+	}
+}
+
+// send sends what the step says, reads the reply and checks it.
+func (tell *telling) send(step caseStep, sql, marker string) {
+	tell.t.Helper()
+	p := playedStep{step: step, sql: sql, run: tell.run}
+	if step.seen == "" && step.kind != replies {
+		p.step.seen = marker
+		p.sql += " " + marker
+	}
+	client := tell.client(step.client)
+	switch {
+	case step.kind == sends:
+		client.send(wire.ComQuery, p.sql)
+	case step.kind == resets:
+		client.send(wire.ComResetConnection, "")
+		p.reply = client.reply(false)
+	case step.kind == replies:
+		p.reply = client.reply(false)
+		p.step.at = notLogged
+	case step.args != nil, tell.prepared:
+		p.reply = client.execute(p.sql, step.args)
+	default:
+		p.reply = client.query(p.sql)
+	}
+	p.check(tell.t, tell.through)
+	tell.played = append(tell.played, p)
+	if p.reply.broken != nil {
+		tell.t.Fatalf("%s: the connection broke: %v", p.sql, p.reply.broken)
+	}
 }
 
 // lookTimeout is how long root waits to see what is expected. lookPause is the
