@@ -36,13 +36,15 @@ func (s *Session) SessionChanges(block []byte) {
 	}
 }
 
-// noteBlindWrite puts a write on record whose server keeps no GTIDs. That is
+// noteBlindWrite puts a write on record whose server keeps no GTIDs, or is told
+// by the same packet not to report them. That is
 // done before it is sent, since nothing tells which answers are writes.
 func (s *Session) noteBlindWrite(c *pool.Conn) {
 	if s.decision.Target == router.Replica || s.facts.Classes&mayWrite == 0 && !s.facts.Flags.Has(mayWriteFlags) {
 		return
 	}
-	if st := s.proxy.deps.Store.Load().ByServer(c.Server); st != nil && st.GTID == "" && st.Version != "" {
+	st := s.proxy.deps.Store.Load().ByServer(c.Server)
+	if st != nil && st.Version != "" && (st.GTID == "" || s.facts.Flags.Has(lex.FlagSetTrackVars)) {
 		s.wrote = s.proxy.deps.Writes.WroteBlind()
 	}
 }

@@ -186,11 +186,10 @@ func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, ne
 }
 
 // diagnosed returns the server of the previous statement if that left warnings
-// or an error. Not every SELECT clears those (on MariaDB 10.11 one without a
-// table does not), so that a SHOW WARNINGS behind the next statement has to
-// find both in one connection.
+// or an error that this one does not clear, so that a SHOW WARNINGS behind it
+// finds both in one connection.
 func (s *Session) diagnosed(t *backend.Topology, need causal.Mark) *backend.State {
-	if !s.lastDiagnosed || s.last == nil {
+	if !s.lastDiagnosed || s.last == nil || s.decision.Reason == router.ReasonHintReplica || !s.keepsDiagnostics() {
 		return nil
 	}
 	st := t.ByServer(s.last.Server)

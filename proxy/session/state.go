@@ -270,10 +270,12 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 			s.Pins &^= router.PinTemporaryTables
 		}
 	}
+	unreported := s.reported < facts.SetVars
 	if facts.Flags.Has(lex.FlagSetTrackVars) {
-		s.Retrack = true // MySQL does not report that itself
+		s.Retrack = true // the servers do not report that in every case
+		unreported = unreported && facts.SetVars > 1
 	}
-	if out.ErrCode == 0 && s.reported < facts.SetVars {
+	if out.ErrCode == 0 && unreported {
 		// A setting was made that the server did not report: MariaDB 10.11
 		// is silent about SET @@x without a scope, MySQL about variables it
 		// was not asked to report.
