@@ -136,6 +136,9 @@ var dangerous = map[string]bool{
 // generator writes statements from a small grammar, spells them in odd ways
 // and damages some of them.
 type generator struct {
+	// flavor of the server that is to execute the statements; 0 if none is.
+	flavor lex.Flavor
+
 	r     *rand.Rand
 	out   []string
 	depth int
@@ -149,6 +152,9 @@ func (g *generator) add(piece string) { g.out = append(g.out, strings.Fields(pie
 
 func (g *generator) statement() string {
 	g.out, g.depth = g.out[:0], 0
+	if g.flavor != lex.FlavorUnknown && g.chance(20) {
+		g.add(g.pick("/*slave*/", "/*backend=127.0.0.1:1*/", "/*max_lag=1s*/"))
+	}
 	g.one()
 	for g.chance(4) {
 		g.add(";")
@@ -259,7 +265,7 @@ func (g *generator) selectCore() {
 		}
 		if g.chance(7) {
 			g.add(g.pick("FOR UPDATE", "FOR SHARE", "LOCK IN SHARE MODE", "FOR UPDATE NOWAIT", "FOR UPDATE SKIP LOCKED",
-				"INTO OUTFILE '/tmp/x'", "FOR UPDATE OF t1"))
+				"INTO OUTFILE 'telamon_out'", "FOR UPDATE OF t1"))
 		}
 	}
 }
@@ -282,6 +288,8 @@ func (g *generator) expr() {
 		return
 	}
 	switch n := g.r.IntN(100); {
+	case g.flavor != lex.FlavorUnknown && n < 20:
+		g.builtin()
 	case n < 55:
 		g.add(g.pick("a", "b", "t1.a", "`a`", "`select`", "t1.`for`", "1", "1.5e3", ".5", "0x41", "'x'", "'it''s'", `'a\'b'`,
 			`"for update"`, "NULL", "-1", "x'41'", "'/*'", "'--'", "'*/'", "'`'", "b'1'", "N'x'", "?", "t1.update"))
@@ -311,8 +319,24 @@ func (g *generator) expr() {
 		g.add(g.pick("@@version", "@@session.sql_mode", "CONNECTION_ID ( )", "DATABASE ( )", "FOUND_ROWS ( )", "ROW_COUNT ( )"))
 	default:
 		g.add(g.pick("f_1 ( )", "f_2 ( a , 1 )", "d.f_1 ( )", "`f_1` ( 1 )", "GET_LOCK ( 'a' , 1 )", "`get_lock` ( 'a' , 1 )",
-			"RELEASE_LOCK ( 'a' )", "LAST_INSERT_ID ( )", "@x", "@x := 1", "@`y`", "LOAD_FILE ( 'x' )", "NEXTVAL ( s )"))
+			"RELEASE_LOCK ( 'a' )", "LAST_INSERT_ID ( )", "LAST_INSERT_ID ( 7 )", "@x", "@x := 1", "@`y`", "LOAD_FILE ( 'x' )", "NEXTVAL ( s )"))
 	}
+}
+
+// builtin calls any of the words the scanner knows.
+func (g *generator) builtin() {
+	name := knownWords[g.r.IntN(len(knownWords))]
+	if name == "sleep" || name == "benchmark" {
+		name = "abs" // they would take their time
+	}
+	g.add(name + "(")
+	for i := range g.r.IntN(4) {
+		if i > 0 {
+			g.add(",")
+		}
+		g.expr()
+	}
+	g.add(")")
 }
 
 // damage deletes, doubles, swaps and inserts tokens.
@@ -356,6 +380,9 @@ func (g *generator) spell() string {
 			case 1:
 				tok = strings.ToUpper(tok)
 			}
+		}
+		if tok == "?" && g.flavor != lex.FlavorUnknown {
+			tok = "2"
 		}
 		b.WriteString(tok)
 	}
