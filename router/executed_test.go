@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -63,7 +64,7 @@ func TestReplicasExecuteNothingThatChangesAnything(t *testing.T) {
 		t.Logf("seed %d: %d statements executed in %v (%.0f/s) of %d generated; %d without error",
 			seed, r.executed.Load(), took.Round(time.Second), float64(r.executed.Load())/took.Seconds(), r.generated.Load(), r.succeeded.Load())
 		for _, f := range found {
-			t.Errorf("%+v\n%s\n%s", f.session.mode, f.changes, r.culprits(t.Context(), f.session))
+			t.Errorf("%+v\n%s\n%s\nthe server's log ends with\n%s", f.session.mode, f.changes, r.culprits(t.Context(), f.session), r.logTail())
 		}
 		if r.succeeded.Load() < r.executed.Load()/5 {
 			t.Errorf("only %d of %d statements ran without error: the generator tests too little", r.succeeded.Load(), r.executed.Load())
@@ -286,6 +287,16 @@ func (r *replica) culprits(ctx context.Context, b *session) string {
 		return fmt.Sprintf("after %q", b.log)
 	}
 	return strings.Join(list, "\n")
+}
+
+// logTail is the end of the server's error log: a statement may hit a bug that
+// makes the server crash, which is no fault of the router.
+func (r *replica) logTail() string {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(r.server.Socket()), "error.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4000):])
 }
 
 // session is one client's session, as far as the replica sees it.
