@@ -36,18 +36,29 @@ func (s *Session) SessionChanges(block []byte) {
 	}
 }
 
-// noteBlindWrite puts a write on record whose server keeps no GTIDs, or is told
-// by the same packet not to report them. That is
-// done before it is sent, since nothing tells which answers are writes.
+// noteBlindWrite puts a write on record that will not be reported: its server
+// keeps no GTIDs, or is told in the same packet not to report them, or it is
+// the transaction that DDL commits even if it fails then, in an ERR packet.
+// That is done before it is sent, since nothing tells which answers are writes.
 func (s *Session) noteBlindWrite(c *pool.Conn) {
-	if s.decision.Target == router.Replica || s.facts.Classes&mayWrite == 0 && !s.facts.Flags.Has(mayWriteFlags) {
+	if s.decision.Target == router.Replica {
 		return
 	}
+	f := &s.facts
+	write := f.Classes&mayWrite != 0 || f.Flags.Has(mayWriteFlags)
+	commits := f.Classes&implicitCommit != 0 && s.state.Status.Has(wire.InTrans) && f.NumTempCreated() == 0
 	st := s.proxy.deps.Store.Load().ByServer(c.Server)
-	if st != nil && st.Version != "" && (st.GTID == "" || s.facts.Flags.Has(lex.FlagSetTrackVars)) {
+	if st == nil || st.Version == "" || !write && !commits {
+		return
+	}
+	if st.GTID == "" || commits || f.Flags.Has(lex.FlagSetTrackVars) {
 		s.wrote = s.proxy.deps.Writes.WroteBlind()
 	}
 }
+
+// implicitCommit are statements that end a transaction before they do, or fail
+// to do, what they are for.
+var implicitCommit = lex.Classes(lex.DDL, lex.Account, lex.Admin, lex.Lock)
 
 // consistencySetting is the whole of a statement that sets the consistency of
 // the session. It is for Telamon alone: no server gets to see it.
