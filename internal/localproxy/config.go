@@ -30,6 +30,8 @@ type Backend struct {
 	Role    string // rw or ro
 	Weight  int
 	MaxLag  string // "" is the program's default
+	// MaxConnections is the limit of connections to it; 0 is none.
+	MaxConnections int
 }
 
 // Backends are the servers of a cluster: the primary with weight 0, the replicas
@@ -91,6 +93,9 @@ func (c Config) TOML() string {
 		line("weight = %d", s.Weight)
 		if s.MaxLag != "" {
 			line("max_lag = %q", s.MaxLag)
+		}
+		if s.MaxConnections != 0 {
+			line("max_connections = %d", s.MaxConnections)
 		}
 	}
 	line("")
