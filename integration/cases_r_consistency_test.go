@@ -346,7 +346,7 @@ func TestR07AnswersWhileAReplicaIsWaitedFor(t *testing.T) {
 	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
 		createWritesTable(t, c)
 		cfg := laggingConfig(c, "global")
-		cfg.Settings["consistency"] = `wait = "3s"`
+		cfg.Settings["consistency"] = `wait = "800ms"`
 		p := suite.StartProxy(t, cfg)
 		defer harness.StopApplying(t, c.Replicas...)()
 		client := plain(t, p.Addr(), login{flags: wire.MultiStatements})

@@ -202,7 +202,7 @@ func writesStay(t *testing.T, c *localserver.Cluster, swap bool) {
 	resume()
 	harness.AwaitState(t, p, inUse.Addr(), "up", 15*time.Second)
 	logs.Reset()
-	harness.Consistently(t, 1500*time.Millisecond, func(context.Context) error { return write() })
+	harness.Consistently(t, 700*time.Millisecond, func(context.Context) error { return write() })
 	for _, s := range logs.Statements(thisMarker) {
 		if s.Server != other {
 			t.Fatalf("a write went to %s after %s had taken over", s.Server, other)

@@ -20,7 +20,7 @@ import (
 const (
 	pairClients = 8
 	soakPairs   = 100_000 // per level, in the long form
-	pairTime    = 3 * time.Second
+	pairTime    = 2 * time.Second
 	replicaLate = 2 * time.Second
 	loadRate    = 500 // writes a second
 )
@@ -116,7 +116,7 @@ func TestSoakPriceOfConsistency(t *testing.T) {
 		harness.Exec(t, c, "DROP TABLE IF EXISTS app.pair, app.load_w", "CREATE TABLE app.pair (id INT PRIMARY KEY, v INT)",
 			"INSERT INTO app.pair VALUES (0,0),(1,0),(2,0),(3,0),(4,0),(5,0),(6,0),(7,0)",
 			"CREATE TABLE app.load_w (id BIGINT AUTO_INCREMENT PRIMARY KEY, v INT)")
-		p := suite.StartProxyWithoutRace(t, harness.ProxyConfig(c))
+		p := suite.StartProxyWithoutRace(t, laggingConfig(c, "off"))
 		during := 1500 * time.Millisecond
 		if harness.Long() {
 			during = 20 * time.Second
@@ -140,7 +140,9 @@ func TestSoakPriceOfConsistency(t *testing.T) {
 			t.Logf("consistency %-7s with %3.0f writes/s: %5.0f reads/s, %5.1f %% on replicas, latency mean %v, median %v, 99 %% %v", level, rate,
 				float64(n)/during.Seconds(), 100*float64(total-where[0])/float64(total),
 				(sum / time.Duration(n)).Round(time.Microsecond), latencies[n/2].Round(time.Microsecond), latencies[n*99/100].Round(time.Microsecond))
-			if where[1]+where[2] == 0 {
+			// How many they serve at the other levels is up to the machine, too: on
+			// a busy one replicas are late.
+			if level == "off" && where[1]+where[2] == 0 {
 				t.Errorf("replicas have served none of %v reads", where)
 			}
 		}

@@ -25,7 +25,7 @@ const (
 	// soakHandovers is how often a server connection must have gone from one
 	// client to another in the long form; the short one takes soakTime.
 	soakHandovers = 100_000
-	soakTime      = 10 * time.Second
+	soakTime      = 7 * time.Second
 )
 
 // soakSetting is a kind of state that can be set and asked for.

@@ -29,7 +29,7 @@ func TestSoakMultiplexing(t *testing.T) {
 		}
 		cfg.Settings["log"] = `level = "warn"`
 		p := suite.StartProxyWithoutRace(t, cfg)
-		during := 4 * time.Second
+		during := 3 * time.Second
 		if harness.Long() {
 			during = 5 * time.Minute
 		}
