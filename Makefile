@@ -10,6 +10,9 @@ FUZZTIME ?= 30s
 # Tests by name, for `make test RUN=TestSplit`.
 RUN      ?= .
 BENCHFLAGS ?=
+# Packages with tests on real servers. They run one after the other, and the
+# tests of allocations once more without the race detector, which allocates.
+LIVE     := telamon/(integration|backend|wire|admin|router)(/|$$)
 
 .PHONY: build
 build: ## the program, bin/telamon
@@ -23,18 +26,19 @@ demo: build ## a primary, two replicas and the proxy on this machine; ONCE=1 end
 check: ## what must hold before every commit; no servers needed
 	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags integration ./integration/...
+	$(GO) vet -tags integration ./...
 	@if command -v staticcheck >/dev/null; then echo staticcheck ./...; staticcheck ./...; else echo 'staticcheck is not installed: not run'; fi
 	$(GO) test -race -short ./...
 
 .PHONY: test
 test: deps build ## unit tests and the suite on real servers; installs what it needs (root)
-	@{ $(GO) test -json -race -run '$(RUN)' ./... || true; \
-	   $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
+	@{ $(GO) test -json -race -run '$(RUN)' $$($(GO) list ./... | grep -Ev '$(LIVE)') || true; \
+	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list ./... | grep -E '$(LIVE)') || true; \
+	   $(GO) test -json -run 'Alloc' ./wire ./router/... ./backend/... ./proxy/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: integration
 integration: build ## only the suite on real servers
-	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -timeout 20m ./integration/... || true; } | $(GO) run ./internal/testsum
+	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
 
 .PHONY: deps
 deps:
@@ -46,7 +50,7 @@ proof-sysbench: deps ## the sysbench suite, 60 s a variant instead of a few
 
 .PHONY: soak
 soak: deps build ## the whole suite in its long form
-	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -timeout 4h -count 1 ./integration/... || true; } | $(GO) run ./internal/testsum
+	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -p 1 -timeout 4h -count 1 ./integration/... ./router || true; } | $(GO) run ./internal/testsum
 
 .PHONY: bench
 bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmarks.md
