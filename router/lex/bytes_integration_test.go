@@ -6,14 +6,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/telamondb/telamon/router/lex"
 )
 
 // TestServersReadBytesAsTheScannerDoes keeps the measurements the scanner's
-// lexical rules rest on. Environment as for TestBuiltins.
+// lexical rules rest on.
 func TestServersReadBytesAsTheScannerDoes(t *testing.T) {
 	const ok, syntax, noColumn, noFunction = 0, 1064, 1054, 1305
 	for _, tc := range []struct {
@@ -48,15 +49,12 @@ func TestServersReadBytesAsTheScannerDoes(t *testing.T) {
 		{"an identifier under an introducer neither", "latin1", "SELECT _gbk'\x95\\' -- '", ok, ok},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for env, want := range map[string]uint16{"TELAMON_LEX_MYSQL": tc.mysql, "TELAMON_LEX_MARIADB": tc.mariadb} {
-				dsn := os.Getenv(env)
-				if dsn == "" {
-					t.Logf("%s is not set: this flavour has NOT been tested", env)
-					continue
-				}
-				if got := runIn(t, dsn, tc.charset, tc.text); got != want {
-					t.Errorf("%s: %q: error %d, want %d", env, tc.text, got, want)
-				}
+			for flavor, want := range map[lex.Flavor]uint16{lex.FlavorMySQL: tc.mysql, lex.FlavorMariaDB: tc.mariadb} {
+				t.Run(flavor.String(), func(t *testing.T) {
+					if got := runIn(t, scratchDSN(t, flavor), tc.charset, tc.text); got != want {
+						t.Errorf("%q: error %d, want %d", tc.text, got, want)
+					}
+				})
 			}
 		})
 	}
