@@ -150,6 +150,14 @@ func (r *request) removeBackend() (*table, error) {
 	return emptyStatus(), nil
 }
 
+// saveConfig answers as Atlas does, but for an error, which Atlas only logs.
+func (r *request) saveConfig() (*table, error) {
+	if err := r.deps().Config.Save(); err != nil {
+		return nil, err
+	}
+	return emptyStatus(), nil
+}
+
 // alterWeight answers with the backend as it is afterwards.
 func (r *request) alterWeight() (*table, error) {
 	index, b, ok := r.backend(r.args[0])

@@ -19,7 +19,7 @@ func commands() []command {
 		{"ADD PWD $pwd", `example: "add pwd user:raw_password", ...`, mutates | secret, (*request).notSupported},
 		{"ADD ENPWD $pwd", `example: "add enpwd user:encrypted_password", ...`, mutates | secret, (*request).notSupported},
 		{"REMOVE PWD $pwd", `example: "remove pwd user", ...`, mutates, (*request).notSupported},
-		{"SAVE CONFIG", "save the backends to config file", mutates, (*request).notSupported},
+		{"SAVE CONFIG", "save the backends to config file", mutates, (*request).saveConfig},
 		{"SELECT VERSION", "display the version of Atlas", 0, (*request).showVersion},
 
 		{"SELECT * FROM backends_ext", "lists the backends with weight, lag, reason, version and counters", rows, list(backendsExt)},

@@ -198,6 +198,8 @@ type Config interface {
 	Settings() []Setting
 	// Diff compares what is in force (console commands included) with the file.
 	Diff() ([]Change, error)
+	// Save writes the backends as they are now into the file.
+	Save() error
 }
 
 // Counts are the process-wide figures behind the metrics.
@@ -248,6 +250,7 @@ func (absent) Clients() []string                        { return nil }
 func (absent) Accounts() []Account                      { return nil }
 func (absent) Settings() []Setting                      { return nil }
 func (absent) Diff() ([]Change, error)                  { return nil, ErrNotSupported }
+func (absent) Save() error                              { return ErrNotSupported }
 func (absent) Counts() Counts                           { return Counts{} }
 func (absent) Ready() error                             { return nil }
 func (absent) Reload(context.Context, bool) ([]Change, error) {

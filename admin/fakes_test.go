@@ -153,6 +153,8 @@ func (f *fakeProxy) Settings() []Setting {
 	return []Setting{{"pool.max_idle", "50", true, true}, {"proxy.listen", ":1234", false, false}}
 }
 
+func (f *fakeProxy) Save() error { return nil }
+
 func (f *fakeProxy) Diff() ([]Change, error) { return nil, errors.New("telamon.toml: no such file") }
 
 func (f *fakeProxy) Counts() Counts {

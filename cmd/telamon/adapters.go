@@ -292,6 +292,9 @@ func (v configView) Diff() ([]admin.Change, error) {
 	return adminChanges(changes), nil
 }
 
+// Save implements admin.Config.
+func (v configView) Save() error { return v.d.save() }
+
 type countersView struct{ d *daemon }
 
 // Counts implements admin.Counters.
