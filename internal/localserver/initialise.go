@@ -61,6 +61,7 @@ func initialise(ctx context.Context, f Flavour, bin binaries, dir string) error 
 	} else {
 		args := []string{
 			"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+			"--force", // or it fails where not even localhost can be looked up: no /etc/hosts
 			"--basedir=/usr", "--datadir=" + dir + "/data", "--extra-file=" + accounts,
 		}
 		if os.Geteuid() == 0 {
