@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout bounds everything a test waits for.
-const testTimeout = 20 * time.Second
+const testTimeout = 90 * time.Second
 
 // setup is what a rig is made of; tests change what they are about.
 type setup struct {
