@@ -12,6 +12,7 @@ RUN      ?= .
 BENCHFLAGS ?=
 # Packages with tests on real servers. They run one after the other, and the
 # tests of allocations once more without the race detector, which allocates.
+# They are listed with their tag: go list leaves out a folder of tagged files alone.
 LIVE     := telamon/(integration|backend|wire|admin|router)(/|$$)
 
 .PHONY: build
@@ -32,13 +33,13 @@ check: ## what must hold before every commit; no servers needed
 
 .PHONY: test
 test: deps build ## unit tests and the suite on real servers; installs what it needs (root)
-	@{ $(GO) test -json -race -run '$(RUN)' $$($(GO) list ./... | grep -Ev '$(LIVE)') || true; \
-	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list ./... | grep -E '$(LIVE)') || true; \
+	@{ $(GO) test -json -race -run '$(RUN)' $$($(GO) list -tags integration ./... | grep -Ev '$(LIVE)') || true; \
+	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; \
 	   $(GO) test -json -run 'Alloc' ./wire ./router/... ./backend/... ./proxy/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: integration
 integration: build ## only the suite on real servers
-	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
+	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
 
 .PHONY: deps
 deps:
