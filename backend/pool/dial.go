@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/wire"
-	"github.com/telamondb/telamon/wire/auth"
 )
 
 // Dialer opens authenticated connections. It is immutable and safe for
@@ -24,21 +22,6 @@ type Dialer struct {
 	// wire form.
 	Attributes []byte
 }
-
-// wanted are the capabilities Telamon uses with every server that has them,
-// besides those of the Login.
-const wanted = wire.LongPassword | wire.LongFlag | wire.Protocol41 | wire.Transactions | wire.SecureConnection |
-	wire.PluginAuth | wire.PluginAuthLenenc | wire.ConnectAttrs | wire.SessionTrack | wire.DeprecateEOF
-
-// required are those it cannot do without: a server without them is older
-// than MySQL 5.7 and MariaDB 10.2.
-const required = wire.Protocol41 | wire.SecureConnection | wire.PluginAuth | wire.SessionTrack | wire.DeprecateEOF
-
-// maxLoginPacket bounds packets of a server before it has let us in.
-const maxLoginPacket = 64 << 10
-
-// ErrTooOld is returned for servers that lack what Telamon depends on.
-var ErrTooOld = errors.New("server is too old: MySQL 5.7 or MariaDB 10.2 is needed")
 
 // dial opens a connection for login in the state of profile. An ERR of the
 // server is returned as *wire.Err inside the error.
@@ -89,85 +72,6 @@ func deadlineError(ctx context.Context, err error) error {
 	var ne net.Error
 	if cause := context.Cause(ctx); cause != nil && errors.As(err, &ne) && ne.Timeout() {
 		return cause
-	}
-	return err
-}
-
-// login performs handshake and authentication.
-func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
-	p, err := c.Wire.ReadPacket(maxLoginPacket)
-	if err != nil {
-		return unexpectedEOF(err)
-	}
-	if wire.IsErr(p) {
-		return asError(p)
-	}
-	var greeting wire.HandshakeV10
-	if err := greeting.Parse(p); err != nil {
-		return err
-	}
-	if !greeting.Capabilities.Has(required) {
-		return fmt.Errorf("%w, this is %s", ErrTooOld, greeting.Version())
-	}
-	c.mariadb = greeting.IsMariaDB()
-	c.ThreadID = greeting.ConnectionID
-	c.collation = wire.HandshakeCollation(profile.Collation, c.mariadb)
-	c.Caps = wanted&(greeting.Capabilities|wire.LongPassword) | c.Login.Flags&LoginFlags&greeting.Capabilities
-	if profile.Schema != "" {
-		c.Caps |= wire.ConnectWithDB
-	}
-	exchange := auth.ClientExchange{Password: password, Secure: c.Server.Network == "unix"}
-	plugin, response := exchange.Start(greeting.AuthPlugin, greeting.Salt[:])
-	answer := wire.HandshakeResponse{
-		Capabilities: c.Caps, MaxPacket: 1 << 30, Collation: c.collation, User: c.Login.User,
-		AuthResponse: response, AuthPlugin: plugin, Database: profile.Schema, Attributes: d.Attributes,
-	}
-	c.Wire.WritePacket(answer.Append(nil))
-	if err := c.authenticate(&exchange); err != nil {
-		return err
-	}
-	// What the login has established; the rest of the profile is for establish.
-	c.Profile = &Profile{Schema: profile.Schema, Collation: profile.Collation}
-	if wire.HandshakeCollation(profile.Collation, c.mariadb) != profile.Collation {
-		return c.Query(wire.SetNames(profile.Collation, c.mariadb))
-	}
-	return nil
-}
-
-func (c *Conn) authenticate(exchange *auth.ClientExchange) error {
-	for {
-		if err := c.Wire.Flush(); err != nil {
-			return err
-		}
-		p, err := c.Wire.ReadPacket(maxLoginPacket)
-		if err != nil {
-			return unexpectedEOF(err)
-		}
-		action, reply, err := exchange.Next(p)
-		if err != nil {
-			return err
-		}
-		switch action {
-		case auth.Send:
-			c.Wire.WritePacket(reply)
-		case auth.Done:
-			if wire.IsErr(p) {
-				return asError(p)
-			}
-			ok, err := wire.ParseOK(p, c.Caps)
-			if err != nil {
-				return err
-			}
-			c.Status = ok.Status
-			c.Wire.Idle()
-			return nil
-		}
-	}
-}
-
-func unexpectedEOF(err error) error {
-	if err == io.EOF {
-		return fmt.Errorf("the server closed the connection during the login: %w", io.ErrUnexpectedEOF)
 	}
 	return err
 }

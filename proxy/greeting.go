@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"strings"
+
+	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/wire"
+	"github.com/telamondb/telamon/wire/auth"
+)
+
+// offered are the capabilities clients may use: those that every server has
+// and Telamon can carry. LONG_PASSWORD is set, so that MariaDB clients do not
+// look for extended capabilities.
+const offered = wire.LongPassword | wire.FoundRows | wire.LongFlag | wire.ConnectWithDB | wire.NoSchema |
+	wire.ODBC | wire.LocalFiles | wire.IgnoreSpace | wire.Protocol41 | wire.Interactive | wire.IgnoreSigpipe |
+	wire.Transactions | wire.Reserved | wire.SecureConnection | wire.MultiStatements | wire.MultiResults |
+	wire.PSMultiResults | wire.PluginAuth | wire.ConnectAttrs | wire.PluginAuthLenenc | wire.DeprecateEOF
+
+// greeting makes the first packet, which looks like the primary's.
+func (s *Session) greeting(cfg *Config) wire.HandshakeV10 {
+	s.salt = auth.NewSalt()
+	version, plugin := cfg.ServerVersion, auth.NativePassword
+	if st := s.anyServer(); st != nil && st.Version != "" {
+		if version == "" {
+			version = greetingVersion(st)
+		}
+		if st.Flavor == backend.MySQL && !strings.HasPrefix(st.Version, "5.") {
+			plugin = auth.CachingSHA2
+		}
+	}
+	if version == "" {
+		version = "5.7.0-telamon"
+	}
+	return wire.HandshakeV10{
+		ServerVersion: version, ConnectionID: s.id, Salt: s.salt, Capabilities: offered,
+		Collation: defaultCollation, Status: wire.Autocommit, AuthPlugin: plugin,
+	}
+}
+
+// greetingVersion is the version as the server itself greets: MariaDB up to
+// 10.x puts "5.5.5-" in front of it.
+func greetingVersion(st *backend.State) string {
+	if st.Flavor == backend.MariaDB && strings.HasPrefix(st.Version, "10.") {
+		return "5.5.5-" + st.Version
+	}
+	return st.Version
+}
