@@ -157,10 +157,13 @@ func (s *scanner) run() {
 			}
 			w, kw, matters := wordTable[slotOf(hash)], keyword(0), s.phase != phBody
 			if w != 0 {
-				if w = lookup(b, i, end, lo, hash); w != 0 {
-					kw = words[w].kw
-					matters = matters || words[w].known&acts != 0
+				e := &words[w]
+				if e.hash != hash || e.lo != lo || len(e.name) != end-i || end-i > 16 {
+					w = lookup(b, i, end, lo, hash)
+					e = &words[w]
 				}
+				kw = e.kw // 0 in the entry that stands for no word
+				matters = matters || e.known&acts != 0
 			}
 			if matters {
 				if s.isListLiteral(kw) {
