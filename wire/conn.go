@@ -1,11 +1,11 @@
 package wire
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -39,7 +39,11 @@ var ErrSequence = errors.New("packets out of order")
 // After any method returned an error the Conn must be closed.
 type Conn struct {
 	nc net.Conn
-	// raw is nil when nc is not a plain socket (TLS, net.Pipe in tests).
+	// top is what is read and written: nc, or the uppermost layer on it.
+	top     net.Conn
+	layered bool
+	tls     *tls.Conn // the layer that is TLS, nil without
+	// raw is nil when nc is not a plain socket (net.Pipe in tests).
 	raw   syscall.RawConn
 	recv  func(fd uintptr) bool // c.receive, bound once: a method value allocates
 	peek  func(fd uintptr)      // c.look, bound likewise
@@ -63,7 +67,7 @@ type Conn struct {
 
 // NewConn wraps nc. Bytes that were already read from nc can be given back with Unread.
 func NewConn(nc net.Conn) *Conn {
-	c := &Conn{nc: nc}
+	c := &Conn{nc: nc, top: nc}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -74,7 +78,8 @@ func NewConn(nc net.Conn) *Conn {
 	return c
 }
 
-// NetConn returns the underlying connection, for deadlines and addresses.
+// NetConn returns the connection at the bottom, below all layers, for deadlines
+// and addresses. It is the same for the life of c.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // Close closes the underlying connection and gives the buffers back.
@@ -84,7 +89,7 @@ func (c *Conn) Close() error {
 	c.w, c.r = 0, 0
 	c.releaseBuffer()
 	c.releaseOut()
-	return c.nc.Close()
+	return c.top.Close()
 }
 
 // Buffered returns the bytes received and not yet consumed, valid until the
@@ -108,7 +113,7 @@ func (c *Conn) Discard(n int) {
 func (c *Conn) Fill() error {
 	if c.raw == nil {
 		c.makeRoom()
-		n, err := c.nc.Read(c.buf[c.w:])
+		n, err := c.top.Read(c.buf[c.w:])
 		c.w += n
 		if n > 0 {
 			return nil
@@ -124,7 +129,7 @@ func (c *Conn) Fill() error {
 	}
 	switch {
 	case c.recvE != nil:
-		return &net.OpError{Op: "read", Net: "tcp", Addr: c.nc.RemoteAddr(), Err: os.NewSyscallError("read", c.recvE)}
+		return c.recvE
 	case c.recvN == 0:
 		return io.EOF
 	}
@@ -133,11 +138,14 @@ func (c *Conn) Fill() error {
 
 // Quiet reports whether the peer has neither closed the connection nor sent
 // anything that has not been consumed. It makes one system call and does not
-// wait; of a connection that is not a plain socket it only knows what is
-// buffered.
+// wait; of a connection that is not on a socket it only knows what is buffered.
+// It may read something, which is then buffered.
 func (c *Conn) Quiet() bool {
 	if c.r < c.w {
 		return false
+	}
+	if c.layered {
+		return c.quietLayered()
 	}
 	if c.raw == nil {
 		return true
@@ -155,26 +163,18 @@ func (c *Conn) look(fd uintptr) {
 // whenever it has become readable. It borrows a buffer only for the attempt.
 func (c *Conn) receive(fd uintptr) (done bool) {
 	c.makeRoom()
-	for {
-		n, err := syscall.Read(int(fd), c.buf[c.w:])
-		switch {
-		case err == nil:
-			c.w += n
-			c.recvN = n
-			return true
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			if c.r == c.w {
-				c.r, c.w = 0, 0
-				c.releaseBuffer()
-			}
-			return false
-		default:
-			c.recvE = err
-			return true
-		}
+	n, err := readNow(fd, c.buf[c.w:])
+	switch err {
+	case nil:
+		c.w += n
+		c.recvN = n
+		return true
+	case syscall.EAGAIN:
+		c.Idle()
+		return false
 	}
+	c.recvE = readError(c.nc, err)
+	return true
 }
 
 // makeRoom makes sure that buf has free space behind w.
@@ -233,7 +233,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.nc.Write(p)
+	return c.top.Write(p)
 }
 
 // Queue appends raw bytes (whole packets with their headers, or pieces of
@@ -257,7 +257,7 @@ func (c *Conn) Flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	_, err := c.nc.Write(c.out)
+	_, err := c.top.Write(c.out)
 	c.releaseOut()
 	return err
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,10 @@ var transports = []struct {
 }{
 	{"TCP", tcpPair},
 	{"net.Pipe", func(testing.TB) (a, b net.Conn) { return net.Pipe() }},
+	{"TLS 1.3", tcpPair},
+	{"TLS 1.2", tcpPair},
+	{"TLS over net.Pipe", func(testing.TB) (a, b net.Conn) { return net.Pipe() }},
+	{"two layers, one that yields one byte at a time", tcpPair},
 	{"a connection that yields one byte at a time", func(t testing.TB) (a, b net.Conn) {
 		a, b = tcpPair(t)
 		return bytewise{a}, b
@@ -70,6 +75,15 @@ func overTransports(t *testing.T, f func(t *testing.T, c *Conn, peer net.Conn)) 
 			c := NewConn(a)
 			defer c.Close()
 			defer b.Close()
+			switch transport.name {
+			case "TLS 1.3", "TLS over net.Pipe":
+				b = startTLS(t, c, b, tls.VersionTLS13)
+			case "TLS 1.2":
+				b = startTLS(t, c, b, tls.VersionTLS12)
+			case "two layers, one that yields one byte at a time":
+				b = startTLS(t, c, b, tls.VersionTLS13)
+				c.Push(func(below net.Conn) net.Conn { return bytewise{below} })
+			}
 			f(t, c, b)
 		})
 	}
@@ -122,7 +136,7 @@ func TestReadPacketReturnsWhatWritePacketSent(t *testing.T) {
 	large := []int{MaxPayload - 1, MaxPayload, MaxPayload + 1, 3, 2 * MaxPayload, 0, 1}
 	overTransports(t, func(t *testing.T, c *Conn, peer net.Conn) {
 		sizes := small
-		if _, slow := c.nc.(bytewise); !slow && !testing.Short() {
+		if _, slow := c.top.(bytewise); !slow && !testing.Short() {
 			sizes = append(small[:len(small):len(small)], large...)
 		}
 		inBackground(t, func() error {
@@ -248,7 +262,7 @@ func TestACutConnectionIsEOFBetweenPacketsAndUnexpectedEOFInside(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			overTransports(t, func(t *testing.T, conn *Conn, peer net.Conn) {
-				if _, slow := conn.nc.(bytewise); (slow || testing.Short()) && len(c.sent) > 100_000 {
+				if _, slow := conn.top.(bytewise); (slow || testing.Short()) && len(c.sent) > 100_000 {
 					t.Skip("16 MiB")
 				}
 				send(t, peer, c.sent, true)
@@ -368,7 +382,7 @@ func TestIdleKeepsWhatIsUnread(t *testing.T) {
 	})
 }
 
-// Behind TLS the buffer stays while waiting; one that grew must not.
+// A buffer may stay while waiting where there is no socket; one that grew must not.
 func TestAGrownBufferIsDroppedBeforeTheNextRead(t *testing.T) {
 	overTransports(t, func(t *testing.T, c *Conn, peer net.Conn) {
 		send(t, peer, packets(0, pattern(5*ReadSize), pattern(1)), false)

@@ -89,7 +89,7 @@ var allowed = map[string][]string{
 // allowedInTests is what the test files of every package may import as well.
 // Nothing else may import it.
 var allowedInTests = []string{
-	"wire/wiretest", "internal/localserver", "internal/localproxy", "integration/harness",
+	"wire/wiretest", "internal/certs", "internal/localserver", "internal/localproxy", "integration/harness",
 	datadriven, goCmp, goleak, mysqlDriver,
 }
 
