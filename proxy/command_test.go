@@ -122,12 +122,13 @@ func TestOddPackets(t *testing.T) {
 		}
 		c.ok(wire.ComPing, "")
 	})
-	t.Run("a wrong sequence id ends the session with an error that follows it", func(t *testing.T) {
+	t.Run("a wrong sequence id ends the session with an error that begins anew", func(t *testing.T) {
 		c := r.connect()
 		c.Seq = 5
 		if err := c.Send(append([]byte{byte(wire.ComQuery)}, "SELECT 1"...)); err != nil {
 			t.Fatal(err)
 		}
+		c.Seq = 0
 		_, err := c.packet()
 		wantErr(t, err, wire.CodeNetPacketsOutOfOrder)
 		c.closed()

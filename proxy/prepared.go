@@ -87,7 +87,16 @@ func (s *Session) statement() (*session.Prepared, error) {
 		return nil, err
 	}
 	return nil, s.answerError(wire.NewErr(wire.CodeUnknownStmt,
-		"Unknown prepared statement handler (%d) given to %s", id, commandNames[s.cmd.code]))
+		"Unknown prepared statement handler (%d) given to %s", id, s.handlerName()))
+}
+
+// handlerName is the function that servers say they have given the statement
+// to (measured, MySQL 9.7 and MariaDB 10.11).
+func (s *Session) handlerName() string {
+	if s.state.Mode.Flavor == lex.FlavorMySQL {
+		return "mysql_stmt_precheck"
+	}
+	return commandNames[s.cmd.code]
 }
 
 var commandNames = map[wire.Command]string{

@@ -249,7 +249,7 @@ func TestClosingAStatementClosesItOnAllServers(t *testing.T) {
 	c.closeStmt(st.id)
 	c.exec("COMMIT")
 	_, err := c.tryExecute(st, false)
-	wantAll(t, wantErr(t, err, wire.CodeUnknownStmt), "mysqld_stmt_execute")
+	wantAll(t, wantErr(t, err, wire.CodeUnknownStmt), "mysql_stmt_precheck")
 	for _, f := range []*fake{r.primary, r.replicas[0]} {
 		f := f
 		eventually(t, "closed on "+f.name, func() bool { return f.commands(wire.ComStmtClose) == 1 })

@@ -188,6 +188,7 @@ func (s *Session) leaving() bool {
 func (s *Session) readFailed(err error) error {
 	switch {
 	case errors.Is(err, wire.ErrSequence):
+		s.client.Seq = 0 // measured, MySQL 9.7 and MariaDB 10.11
 		s.sendError(&wire.Err{Code: wire.CodeNetPacketsOutOfOrder, State: stateCommunication, Message: "Got packets out of order"})
 	case errors.Is(err, wire.ErrPacketTooLarge):
 		s.sendError(&wire.Err{Code: wire.CodePacketTooLarge, State: stateCommunication, Message: "Got a packet bigger than 'max_allowed_packet' bytes"})

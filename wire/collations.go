@@ -53,6 +53,18 @@ func SetNames(id byte, mariadb bool) string {
 	return "SET NAMES " + c.Charset + " COLLATE " + c.Name
 }
 
+// ResetCollation returns the collation of a session behind COM_RESET_CONNECTION.
+// MariaDB 10.11 goes back to that of the login. MySQL 9.7 goes to the server's
+// default character set whatever the login's was (both measured); clients with
+// utf8mb4 find its default collation there, others would be misunderstood from
+// then on and keep theirs.
+func ResetCollation(id byte, mariadb bool) byte {
+	if c, _ := CollationByID(id); !mariadb && c.Charset == "utf8mb4" {
+		return 255
+	}
+	return id
+}
+
 var collations = [256]Collation{
 	1:   {"big5", "big5_chinese_ci"},
 	2:   {"latin2", "latin2_czech_cs"},

@@ -58,9 +58,11 @@ func (s *State) Start(login pool.Login, collation byte, schema, baseMode string,
 }
 
 // Reset is COM_RESET_CONNECTION: everything as after the login, but for the
-// schema, which stays (measured on MariaDB 10.11 and MySQL 9.7).
+// schema, which stays (measured on MariaDB 10.11 and MySQL 9.7), and what
+// wire.ResetCollation says.
 func (s *State) Reset() {
-	s.Start(s.Login, s.Profile.Collation, s.Profile.Schema, s.baseMode, s.Mode.Flavor)
+	collation := wire.ResetCollation(s.Profile.Collation, s.Mode.Flavor != lex.FlavorMySQL)
+	s.Start(s.Login, collation, s.Profile.Schema, s.baseMode, s.Mode.Flavor)
 }
 
 // SetBaseMode corrects the sql_mode that servers start a connection with.
