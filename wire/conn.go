@@ -43,6 +43,7 @@ type Conn struct {
 	top     net.Conn
 	layered bool
 	tls     *tls.Conn // the layer that is TLS, nil without
+	frames  Frames    // the layer with frames, nil without
 	// raw is nil when nc is not a plain socket (net.Pipe in tests).
 	raw   syscall.RawConn
 	recv  func(fd uintptr) bool // c.receive, bound once: a method value allocates
@@ -61,7 +62,7 @@ type Conn struct {
 
 	// Seq is the sequence id the next packet sent or received carries.
 	// ReadPacket checks and advances it, WritePacket advances it; relaying
-	// code sets it itself. A new command starts at 0.
+	// code sets it itself. A new command starts at 0; see StartCommand.
 	Seq byte
 }
 
@@ -350,7 +351,7 @@ func (c *Conn) readHeader(before, limit int) (int, error) {
 	}
 	h := c.buf[c.r:]
 	n := PacketLen(h)
-	if h[3] != c.Seq {
+	if h[3] != c.Seq && c.frames == nil {
 		return 0, fmt.Errorf("%w: got sequence id %d, want %d", ErrSequence, h[3], c.Seq)
 	}
 	if before+n > limit {

@@ -201,7 +201,7 @@ func (r *Response) Step(p []byte) (op Op, n int) {
 			break
 		}
 		size := PacketLen(h)
-		if h[3] != r.seqIn {
+		if h[3] != r.seqIn && r.server&framing == 0 {
 			if n > 0 {
 				break // what was in order goes out first
 			}

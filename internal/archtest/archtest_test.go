@@ -23,6 +23,7 @@ const (
 	datadriven  = "github.com/cockroachdb/datadriven"
 	goCmp       = "github.com/google/go-cmp"
 	goleak      = "go.uber.org/goleak"
+	klauspost   = "github.com/klauspost/compress"
 	goMySQL     = "github.com/go-mysql-org/go-mysql/mysql"
 	mysqlDriver = "github.com/go-sql-driver/mysql"
 	prometheus  = "github.com/prometheus/client_golang"
@@ -50,6 +51,7 @@ var allowed = map[string][]string{
 
 	"wire":          {},
 	"wire/auth":     {edwards},
+	"wire/compress": {"wire", klauspost},
 	"wire/wiretest": {"wire", "wire/auth"},
 
 	"router/lex": {},

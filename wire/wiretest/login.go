@@ -34,6 +34,10 @@ type Options struct {
 	Passwords map[string]string
 	// Key for caching_sha2_password over plain connections, unless nil.
 	Key *rsa.PrivateKey
+	// Frames, unless nil, makes the layer of those clients that ask for
+	// compression. (This package does not import wire/compress, whose tests
+	// use it.)
+	Frames func(below net.Conn, agreed wire.Capability) wire.Frames
 }
 
 // DefaultGreeting is what fake servers say.
@@ -90,7 +94,19 @@ func Accept(nc net.Conn, o Options) (*Peer, error) {
 	if err := p.admit(o); err != nil {
 		return nil, err
 	}
-	return p, p.Send((&wire.OK{Status: p.Status}).Append(nil, 0, p.Capabilities))
+	if err := p.Send((&wire.OK{Status: p.Status}).Append(nil, 0, p.Capabilities)); err != nil {
+		return nil, err
+	}
+	p.compress(o.Frames)
+	return p, nil
+}
+
+// compress is what both sides do behind the OK of the login.
+func (p *Peer) compress(frames func(net.Conn, wire.Capability) wire.Frames) {
+	if frames == nil || p.Capabilities&(wire.Compress|wire.ZstdCompress) == 0 {
+		return
+	}
+	p.PushFrames(func(below net.Conn) wire.Frames { return frames(below, p.Capabilities) })
 }
 
 // admit checks the password.
@@ -135,6 +151,10 @@ type Credentials struct {
 	// Capabilities to use if the server offers them; 0 means the default ones.
 	// ConnectWithDB follows from Database.
 	Capabilities wire.Capability
+	// ZstdLevel goes with ZstdCompress among Capabilities.
+	ZstdLevel byte
+	// Frames, unless nil, makes the layer if compression is agreed on.
+	Frames func(below net.Conn, agreed wire.Capability) wire.Frames
 	// Collation; 0 means utf8mb4_general_ci.
 	Collation byte
 	// Plugin to name instead of the greeting's, with an answer that is empty.
@@ -171,7 +191,11 @@ func Login(nc net.Conn, c Credentials) (*Peer, error) {
 	if err := p.Send(p.Login.Append(nil)); err != nil {
 		return nil, err
 	}
-	return p, p.authenticate(&x)
+	if err := p.authenticate(&x); err != nil {
+		return p, err
+	}
+	p.compress(c.Frames)
+	return p, nil
 }
 
 func (c *Credentials) login(g *wire.HandshakeV10) wire.HandshakeResponse {
@@ -196,6 +220,7 @@ func (c *Credentials) login(g *wire.HandshakeV10) wire.HandshakeResponse {
 		Collation:    c.Collation,
 		User:         c.User,
 		Database:     c.Database,
+		ZstdLevel:    c.ZstdLevel,
 	}
 	if h.Collation == 0 {
 		h.Collation = wire.CollationUTF8MB4

@@ -31,14 +31,14 @@ func (p *Peer) Send(payloads ...[]byte) error {
 
 // Command sends a request; its reply begins at sequence id 1.
 func (p *Peer) Command(cmd wire.Command, arg string) error {
-	p.Seq = 0
+	p.StartCommand()
 	return p.Send(append([]byte{byte(cmd)}, arg...))
 }
 
 // ReadCommand returns the next request, command byte included, valid until the
 // next read.
 func (p *Peer) ReadCommand() ([]byte, error) {
-	p.Seq = 0
+	p.StartCommand()
 	return p.ReadPacket(maxPayload)
 }
 
