@@ -151,6 +151,7 @@ func createCaseSchema(t *testing.T, c *localserver.Cluster) {
 		"CREATE PROCEDURE p1(OUT o INT) BEGIN SELECT 1; SELECT 2, 'x'; SET o = 3; END",
 		"CREATE PROCEDURE p2() INSERT INTO b VALUES (2)",
 		"CREATE PROCEDURE p3() BEGIN START TRANSACTION; INSERT INTO b VALUES (3); END",
+		"CREATE FUNCTION ftz() RETURNS INT BEGIN SET SESSION time_zone = '+03:00'; RETURN 1; END",
 		"CREATE PROCEDURE p4() BEGIN SET @left = 4; SET SESSION group_concat_max_len = 44; CREATE TEMPORARY TABLE left_there (id INT); END",
 	)
 	if c.Primary.Flavour() == localserver.MariaDB {

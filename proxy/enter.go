@@ -25,6 +25,10 @@ func (s *Session) enter(user *User, collation byte, schema string) error {
 		return errRefused
 	}
 	ok := wire.OK{Status: s.state.Status}
+	if schema != "" { // reported by both flavours as a change
+		ok.Status |= wire.SessionStateChange
+		ok.SessionChanges = wire.AppendChange(nil, wire.ChangeSchema, schema)
+	}
 	s.client.WritePacket(ok.Append(nil, 0x00, s.caps))
 	if err := s.client.Flush(); err != nil {
 		return err

@@ -51,11 +51,7 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		s.proxy.deps.Report(c.Server, errReadOnly)
 	}
 	if s.state.Retrack {
-		s.state.Retrack = false
-		if err := c.Retrack(); err != nil {
-			c.Dirt = pool.MustClose
-			s.state.Pins |= router.PinOpaque
-		}
+		s.retrack(c)
 	}
 	s.settle(c)
 }

@@ -14,7 +14,7 @@ import (
 const offered = wire.LongPassword | wire.FoundRows | wire.LongFlag | wire.ConnectWithDB | wire.NoSchema |
 	wire.ODBC | wire.LocalFiles | wire.IgnoreSpace | wire.Protocol41 | wire.Interactive | wire.IgnoreSigpipe |
 	wire.Transactions | wire.Reserved | wire.SecureConnection | wire.MultiStatements | wire.MultiResults |
-	wire.PSMultiResults | wire.PluginAuth | wire.ConnectAttrs | wire.PluginAuthLenenc | wire.DeprecateEOF
+	wire.PSMultiResults | wire.PluginAuth | wire.ConnectAttrs | wire.PluginAuthLenenc | wire.DeprecateEOF | wire.SessionTrack
 
 // greeting makes the first packet, which looks like the primary's.
 func (s *Session) greeting(cfg *Config) wire.HandshakeV10 {

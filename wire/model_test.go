@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
+	"strings"
 )
 
 // model is a response as the server means it. encode is the plain counterpart
@@ -13,6 +15,7 @@ type model struct {
 	seq         byte   // of the first packet
 	clientID    uint32 // prepare: what the client calls the statement
 	filePackets int    // sent by the client when asked for a file
+	view        *TrackView
 	parts       []part
 }
 
@@ -58,7 +61,7 @@ type encoder struct {
 // sent is what a server with these capabilities sends.
 func (m *model) sent(server Capability) []byte {
 	plain := *m
-	plain.clientID = 0
+	plain.clientID, plain.view = 0, nil
 	p, _ := plain.received(server, server)
 	return p
 }
@@ -89,10 +92,34 @@ func (e *encoder) ok(ok OK, last bool) OK {
 	if e.server.Has(SessionTrack) && len(ok.SessionChanges) > 0 {
 		ok.Status |= SessionStateChange
 		e.log = append(e.log, ok.SessionChanges)
+		if e.m.view != nil && e.client.Has(SessionTrack) {
+			ok.SessionChanges = e.m.seen(ok.SessionChanges)
+		}
 	} else {
 		ok.SessionChanges = nil
 	}
 	return ok
+}
+
+// seen is what of a block of session changes the client wants to be told.
+func (m *model) seen(block []byte) (visible []byte) {
+	for c := NewChanges(block); c.Next(); {
+		ch := c.Change()
+		switch {
+		case ch.Type == ChangeSystemVariable && slices.Contains(strings.Split(m.view.Variables, ","), string(ch.Name)):
+			visible = append(visible, variable(string(ch.Name), string(ch.Value))...)
+		case ch.Type == ChangeSchema && m.view.Schema, ch.Type == ChangeTrxState:
+			visible = AppendChange(visible, ch.Type, string(ch.Value))
+		case ch.Type == ChangeGTIDs && m.view.GTIDs:
+			visible = AppendLenencBytes(append(visible, byte(ChangeGTIDs)), AppendLenencBytes([]byte{0}, ch.Value))
+		}
+	}
+	return visible
+}
+
+func variable(name, value string) []byte {
+	pair := AppendLenencString(AppendLenencString(nil, name), value)
+	return AppendLenencBytes([]byte{byte(ChangeSystemVariable)}, pair)
 }
 
 func (e *encoder) note(s Status, warnings uint16) {
@@ -238,6 +265,9 @@ func newModel(rng *rand.Rand) *model {
 		seq:         []byte{1, 1, 2, 255}[rng.IntN(4)],
 		filePackets: 1 + rng.IntN(300),
 	}
+	if rng.IntN(2) == 0 {
+		m.view = &TrackView{Variables: []string{"", "autocommit,time_zone", "time_zone", "sql_mode"}[rng.IntN(4)], Schema: rng.IntN(2) == 0, GTIDs: rng.IntN(2) == 0}
+	}
 	if rng.IntN(8) == 0 && m.kind != ResponseQuery {
 		m.parts = []part{randomErr(rng)}
 		return m
@@ -341,7 +371,21 @@ func randomOK(rng *rand.Rand) OK {
 		ok.Info = []byte("Rows matched: 1  Changed: 0  Warnings: 0")
 	}
 	if rng.IntN(3) == 0 {
-		ok.SessionChanges = append([]byte{0, 5, 4}, randomBytes(rng, 400)...)
+		ok.SessionChanges = randomChanges(rng)
 	}
 	return ok
+}
+
+func randomChanges(rng *rand.Rand) (block []byte) {
+	for range 1 + rng.IntN(4) {
+		switch value := string(randomBytes(rng, 300)); rng.IntN(4) {
+		case 0:
+			block = AppendChange(block, []ChangeType{ChangeSchema, ChangeTrxState}[rng.IntN(2)], value)
+		case 1:
+			block = AppendLenencBytes(append(block, byte(ChangeGTIDs)), AppendLenencString([]byte{0}, value))
+		default:
+			block = append(block, variable([]string{"autocommit", "time_zone", "sql_mode", "last_gtid"}[rng.IntN(4)], value)...)
+		}
+	}
+	return block
 }

@@ -46,7 +46,9 @@ func ParseOK(payload []byte, caps Capability) (OK, error) {
 		ok.Info = d.untrackedInfo()
 	case len(d.rest) > 0:
 		ok.Info = d.lenencBytes("info")
-		if ok.Status.Has(SessionStateChange) {
+		// MariaDB 10.11 sets the flag and leaves the block out where its tracker
+		// of transactions has nothing to say after all.
+		if ok.Status.Has(SessionStateChange) && len(d.rest) > 0 {
 			ok.SessionChanges = d.lenencBytes("session changes")
 		}
 	}

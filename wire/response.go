@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -87,7 +86,11 @@ type Response struct {
 
 	observer SessionObserver
 	scratch  []byte
+	visible  []byte // what the client sees of a block of session changes
 
+	// View selects what a client with SessionTrack sees of session changes;
+	// nil is everything. It is only read.
+	View *TrackView
 	// PreparedID replaces the statement id in a COM_STMT_PREPARE answer.
 	PreparedID uint32
 
@@ -121,7 +124,7 @@ func (r *Response) Begin(kind ResponseKind, server, client Capability, status St
 	*r = Response{
 		server: server, client: client, kind: kind, observer: observer,
 		seqIn: 1, seqOut: 1, Status: status & sessionStatus,
-		scratch: r.scratch[:0],
+		scratch: r.scratch[:0], visible: r.visible[:0],
 	}
 	switch kind {
 	case ResponseNone:
@@ -256,19 +259,6 @@ func (r *Response) isBody(h []byte) bool {
 	return h[4] != headerERR && !r.isEOF(h[4], PacketLen(h))
 }
 
-// insertEOF makes the EOF after definitions that the server leaves out. Real
-// servers set warnings there only in answer to COM_STMT_PREPARE, and then those
-// of COM_STMT_PREPARE_OK (MySQL 9.7, MariaDB 10.11).
-func (r *Response) insertEOF() {
-	var warnings uint16
-	if r.kind == ResponsePrepare {
-		warnings = r.Warnings
-	}
-	r.metaDue = false
-	r.scratch = r.scratch[:0]
-	r.appendEOF(warnings, r.Status&sessionStatus)
-}
-
 // passesThrough tells packets whose content does not matter (definitions,
 // rows) from those that have to be read whole, by the start of the payload.
 // No definition and no row begins with 0xFF; a definition does not begin with
@@ -324,30 +314,6 @@ func (r *Response) payloadPassed() {
 	}
 }
 
-// definitionsPassed moves on after the last column or parameter definition.
-func (r *Response) definitionsPassed() {
-	if !r.server.Has(DeprecateEOF) {
-		r.phaseAfterDefinitions()
-		r.afterParams = r.phase == phaseColumns
-		r.phase = phaseMetaEOF
-		return
-	}
-	r.metaDue = !r.client.Has(DeprecateEOF)
-	r.phaseAfterDefinitions()
-}
-
-func (r *Response) phaseAfterDefinitions() {
-	switch {
-	case r.kind != ResponsePrepare:
-		r.phase = phaseRows
-	case r.phase == phaseParams && r.Columns > 0:
-		r.phase = phaseColumns
-		r.left = uint64(r.Columns)
-	default:
-		r.phase = phaseDone
-	}
-}
-
 // control handles a packet that is read whole; it stands at the start of the
 // unread bytes.
 func (r *Response) control(packet []byte) (Op, int) {
@@ -397,207 +363,6 @@ func (r *Response) advance(packet []byte) {
 func (r *Response) received() {
 	r.seqIn++
 	r.started = true
-}
-
-// metaEOF handles the server's EOF after definitions.
-func (r *Response) metaEOF(packet []byte) (Op, int) {
-	payload := packet[HeaderSize:]
-	if payload[0] == headerERR {
-		return r.errPacket(packet)
-	}
-	if payload[0] != headerEOF || len(payload) != 5 {
-		return r.fail(fmt.Errorf("packet 0x%02x where the EOF after definitions belongs", payload[0]))
-	}
-	status := Status(binary.LittleEndian.Uint16(payload[3:]))
-	r.noteStatus(status)
-	r.metaStatus = status
-	switch {
-	case r.kind == ResponsePrepare && r.afterParams:
-		r.afterParams = false
-		r.phase = phaseColumns
-	case r.kind == ResponsePrepare:
-		r.phase = phaseDone
-	default:
-		r.phase = phaseRows
-	}
-	if status.Has(CursorExists) {
-		// A cursor was opened: there are no rows, this EOF ends the response.
-		r.Warnings = binary.LittleEndian.Uint16(payload[1:])
-		r.phase = phaseDone
-	}
-	if !r.client.Has(DeprecateEOF) {
-		r.advance(packet)
-		return OpForward, len(packet)
-	}
-	r.received()
-	if status.Has(CursorExists) {
-		r.appendOKasEOF(r.Warnings, status&^SessionStateChange)
-	}
-	return OpReplace, len(packet)
-}
-
-// endOfRows handles the EOF, or the OK with header 0xFE, behind the last row.
-func (r *Response) endOfRows(packet []byte) (Op, int) {
-	payload := packet[HeaderSize:]
-	if r.server.Has(DeprecateEOF) {
-		return r.endOfRowsOK(packet)
-	}
-	if len(payload) != 5 {
-		return r.fail(fmt.Errorf("EOF packet of %d bytes", len(payload)))
-	}
-	r.Warnings = binary.LittleEndian.Uint16(payload[1:])
-	status := Status(binary.LittleEndian.Uint16(payload[3:]))
-	if r.metaStatus.Has(PSOutParams) {
-		// MySQL 9.7 ends the set of OUT parameters by an EOF without these
-		// flags, though the OK of the CALL follows.
-		status |= r.metaStatus & (PSOutParams | MoreResultsExist)
-	}
-	r.noteStatus(status)
-	r.next(status)
-	if !r.client.Has(DeprecateEOF) {
-		r.advance(packet)
-		return OpForward, len(packet)
-	}
-	r.received()
-	r.appendOKasEOF(r.Warnings, status&^SessionStateChange)
-	return OpReplace, len(packet)
-}
-
-// endOfRowsOK handles the OK with header 0xFE in the place of an EOF, behind
-// rows or as a whole response.
-func (r *Response) endOfRowsOK(packet []byte) (Op, int) {
-	ok, err := r.parseOK(packet)
-	if err != nil {
-		return r.fail(err)
-	}
-	r.next(ok.Status)
-	if r.client.Has(DeprecateEOF) {
-		return r.passOK(packet, &ok)
-	}
-	status := ok.Status &^ SessionStateChange
-	if r.metaDue && !status.Has(CursorExists) {
-		r.appendEOF(0, status)
-	}
-	r.metaDue = false
-	r.received()
-	r.appendEOF(ok.Warnings, status)
-	return OpReplace, len(packet)
-}
-
-// okPacket handles an OK that is a whole response (or one of several).
-func (r *Response) okPacket(packet []byte) (Op, int) {
-	if packet[HeaderSize] == headerEOF {
-		return r.endOfRows(packet) // COM_SET_OPTION and COM_DEBUG are answered like this
-	}
-	ok, err := r.parseOK(packet)
-	if err != nil {
-		return r.fail(err)
-	}
-	r.AffectedRows = ok.AffectedRows
-	if ok.LastInsertID != 0 {
-		r.LastInsertID = ok.LastInsertID
-	}
-	r.next(ok.Status)
-	return r.passOK(packet, &ok)
-}
-
-// parseOK reads an OK packet and takes down what it says.
-func (r *Response) parseOK(packet []byte) (OK, error) {
-	ok, err := ParseOK(packet[HeaderSize:], r.server)
-	if err != nil {
-		return OK{}, err
-	}
-	if len(ok.SessionChanges) > 0 && r.observer != nil {
-		r.observer.SessionChanges(ok.SessionChanges)
-	}
-	r.noteStatus(ok.Status)
-	r.Warnings = ok.Warnings
-	return ok, nil
-}
-
-// passOK sends an OK on to a client that understands it as such; session
-// changes, and the flag that announces them, only to one that reads them.
-func (r *Response) passOK(packet []byte, ok *OK) (Op, int) {
-	if !ok.Status.Has(SessionStateChange) || r.client.Has(SessionTrack) == r.server.Has(SessionTrack) {
-		r.advance(packet)
-		return OpForward, len(packet)
-	}
-	r.received()
-	r.scratch = append(r.scratch, 0, 0, 0, r.seqOut)
-	r.scratch = ok.Append(r.scratch, packet[HeaderSize], r.client)
-	n := len(r.scratch) - HeaderSize
-	r.scratch[0], r.scratch[1], r.scratch[2] = byte(n), byte(n>>8), byte(n>>16)
-	r.seqOut++
-	return OpReplace, len(packet)
-}
-
-func (r *Response) noteStatus(s Status) {
-	r.Status = s
-	r.StatusSeen = true
-}
-
-// next goes on to a further result, or ends.
-func (r *Response) next(status Status) {
-	if status.Has(MoreResultsExist) && r.kind == ResponseQuery {
-		r.phase = phaseFirst
-		return
-	}
-	r.phase = phaseDone
-}
-
-func (r *Response) errPacket(packet []byte) (Op, int) {
-	payload := packet[HeaderSize:]
-	if len(payload) < 3 {
-		return r.fail(fmt.Errorf("%w: ERR of %d bytes", errShortPacket, len(payload)))
-	}
-	r.ErrCode = binary.LittleEndian.Uint16(payload[1:])
-	r.phase = phaseDone
-	if r.metaDue {
-		r.insertEOF()
-		r.received()
-		r.scratch, r.seqOut = AppendPacket(r.scratch, r.seqOut, payload)
-		return OpReplace, len(packet)
-	}
-	r.advance(packet)
-	return OpForward, len(packet)
-}
-
-// prepared handles COM_STMT_PREPARE_OK and puts the client's statement id in.
-func (r *Response) prepared(packet []byte) (Op, int) {
-	payload := packet[HeaderSize:]
-	if payload[0] != headerOK || len(payload) < 12 {
-		return r.fail(fmt.Errorf("malformed answer to COM_STMT_PREPARE"))
-	}
-	r.StatementID = binary.LittleEndian.Uint32(payload[1:])
-	r.Columns = binary.LittleEndian.Uint16(payload[5:])
-	r.Params = binary.LittleEndian.Uint16(payload[7:])
-	r.Warnings = binary.LittleEndian.Uint16(payload[10:])
-	if r.PreparedID != 0 {
-		binary.LittleEndian.PutUint32(payload[1:], r.PreparedID)
-	}
-	switch {
-	case r.Params > 0:
-		r.phase, r.left = phaseParams, uint64(r.Params)
-	case r.Columns > 0:
-		r.phase, r.left = phaseColumns, uint64(r.Columns)
-	default:
-		r.phase = phaseDone
-	}
-	r.advance(packet)
-	return OpForward, len(packet)
-}
-
-func (r *Response) appendEOF(warnings uint16, status Status) {
-	r.scratch, r.seqOut = AppendPacket(r.scratch, r.seqOut, []byte{
-		headerEOF, byte(warnings), byte(warnings >> 8), byte(status), byte(status >> 8),
-	})
-}
-
-// appendOKasEOF is the terminator of a result set with DEPRECATE_EOF.
-func (r *Response) appendOKasEOF(warnings uint16, status Status) {
-	r.scratch, r.seqOut = AppendPacket(r.scratch, r.seqOut, []byte{
-		headerEOF, 0, 0, byte(status), byte(status >> 8), byte(warnings), byte(warnings >> 8),
-	})
 }
 
 func (r *Response) fail(err error) (Op, int) {

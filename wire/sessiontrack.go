@@ -96,6 +96,12 @@ func (c *Changes) variable(data []byte) bool {
 	return true
 }
 
+// AppendChange appends an entry about something without a name: the schema,
+// or a transaction.
+func AppendChange(dst []byte, typ ChangeType, value string) []byte {
+	return AppendLenencBytes(append(dst, byte(typ)), AppendLenencString(nil, value))
+}
+
 func (c *Changes) value(typ ChangeType, data []byte) bool {
 	v, n := ReadLenencBytes(data)
 	if n == 0 {

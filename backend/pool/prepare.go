@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/telamondb/telamon/wire"
@@ -69,8 +70,17 @@ func trackingSQL(mariadb bool) string {
 }
 
 // Retrack re-establishes the reporting of session state after a client has
-// touched its settings.
-func (c *Conn) Retrack() error { return c.Query(trackingSQL(c.mariadb)) }
+// touched its settings, and what of them is part of a profile.
+func (c *Conn) Retrack(p *Profile) error {
+	set := []byte(trackingSQL(c.mariadb))
+	for _, v := range p.Vars {
+		if strings.HasPrefix(v.Name, "session_track_") {
+			set = append(append(append(set, ','), v.Name...), '=')
+			set = appendValue(set, v)
+		}
+	}
+	return c.Query(string(set))
+}
 
 // MariaDB reports whether the server is of that flavour.
 func (c *Conn) MariaDB() bool { return c.mariadb }

@@ -36,6 +36,8 @@ type State struct {
 	// reported; it has to be asked for before another connection can be given
 	// the session's state.
 	Unread bool
+	// Track is what the client wants to be told of what the server reports.
+	Track wire.TrackView
 	// Retrack says that the client has changed what the server reports.
 	Retrack bool
 	// transient: the statement's settings end with it (SET STATEMENT ... FOR),
@@ -51,7 +53,7 @@ func (s *State) Start(login pool.Login, collation byte, schema, baseMode string,
 	*s = State{
 		User: login.User, Login: login, Listener: s.Listener,
 		Profile: &pool.Profile{Schema: schema, Collation: collation},
-		Status:  wire.Autocommit, baseMode: baseMode,
+		Status:  wire.Autocommit, Track: wire.DefaultTrackView(), baseMode: baseMode,
 	}
 	s.Mode.Flavor = flavor
 	s.setMode()
