@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Relay is a TCP relay in front of a server that can lose an answer: the server
@@ -15,6 +16,8 @@ type Relay struct {
 	listener net.Listener
 	to       string
 	wg       sync.WaitGroup
+
+	delay time.Duration // of answers; set before the first connection
 
 	mu     sync.Mutex
 	marker []byte
@@ -44,6 +47,13 @@ func StartRelay(t testing.TB, to string) *Relay {
 
 // Addr is where to connect to.
 func (r *Relay) Addr() string { return r.listener.Addr().String() }
+
+// Delay makes every piece of an answer come later by d. It is called before
+// anybody connects.
+func (r *Relay) Delay(d time.Duration) *Relay {
+	r.delay = d
+	return r
+}
 
 // LoseAnswerTo makes the relay close both sides of the connection on which the
 // marker is sent next, as soon as the server has begun to answer. Nothing of the
@@ -123,6 +133,9 @@ func (r *Relay) answers(p *relayed) {
 		n, err := io.ReadAtLeast(p.server, buf, 1)
 		if err != nil || p.loses() {
 			return
+		}
+		if r.delay > 0 {
+			<-time.After(r.delay)
 		}
 		if _, err := p.client.Write(buf[:n]); err != nil {
 			return
