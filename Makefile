@@ -51,7 +51,7 @@ proof-sysbench: deps ## the sysbench suite, 60 s a variant instead of a few
 
 .PHONY: soak
 soak: deps build ## the whole suite in its long form
-	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -p 1 -timeout 4h -count 1 ./integration/... ./router || true; } | $(GO) run ./internal/testsum
+	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -p 1 -timeout 4h -count 1 ./integration/... ./router ./proxy || true; } | $(GO) run ./internal/testsum
 
 .PHONY: bench
 bench: build deps ## the proxy against direct access and HAProxy; see docs/benchmarks.md
