@@ -108,8 +108,8 @@ func (c *Conn) Discard(n int) {
 }
 
 // Fill waits for at least one more byte and appends what there is to Buffered.
-// A buffer that is full of unread bytes grows, doubling; relaying code keeps
-// that from happening by consuming what it has seen.
+// A buffer that is full of unread bytes grows, doubling (see Grow); relaying
+// code keeps that from happening by consuming what it has seen.
 // A connection closed by the peer is io.EOF.
 func (c *Conn) Fill() error {
 	if c.raw == nil {
@@ -135,6 +135,23 @@ func (c *Conn) Fill() error {
 		return io.EOF
 	}
 	return nil
+}
+
+// Grow makes the buffer large enough for n bytes at once. It is for those who
+// know that so many are to come and that some of them have: who only says so
+// costs nothing.
+func (c *Conn) Grow(n int) {
+	if n > len(c.buf) {
+		c.resize(n)
+	}
+}
+
+// resize moves what is unread to a new buffer of n bytes.
+func (c *Conn) resize(n int) {
+	grown := make([]byte, n)
+	w := copy(grown, c.buf[c.r:c.w])
+	c.releaseBuffer()
+	c.buf, c.r, c.w = grown, 0, w
 }
 
 // Quiet reports whether the peer has neither closed the connection nor sent
@@ -195,11 +212,7 @@ func (c *Conn) makeRoom() {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
 	default:
-		grown := make([]byte, 2*len(c.buf))
-		copy(grown, c.buf)
-		w := c.w
-		c.releaseBuffer()
-		c.buf, c.w = grown, w
+		c.resize(2 * len(c.buf))
 	}
 }
 

@@ -304,6 +304,33 @@ func TestFillAppendsAndGrowsUntilDiscard(t *testing.T) {
 	})
 }
 
+func TestTheBufferGrowsOnceForWhatIsAnnounced(t *testing.T) {
+	overTransports(t, func(t *testing.T, c *Conn, peer net.Conn) {
+		want := pattern(5*ReadSize + 11)
+		send(t, peer, want, false)
+		for len(c.Buffered()) < ReadSize {
+			if err := c.Fill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Discard(7)
+		c.Grow(len(want) - 7)
+		grown := &c.buf[0]
+		c.Grow(100)
+		for len(c.Buffered()) < len(want)-7 {
+			if err := c.Fill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(c.Buffered(), want[7:]) {
+			t.Error("other bytes than sent")
+		}
+		if len(c.buf) != len(want)-7 || &c.buf[0] != grown {
+			t.Errorf("a buffer of %d bytes, which has moved", len(c.buf))
+		}
+	})
+}
+
 // A reader that consumes what it sees gets along with one buffer, however
 // much comes: the rest of a packet moves to its front.
 func TestTheBufferDoesNotGrowWhileItsBytesAreConsumed(t *testing.T) {

@@ -70,6 +70,16 @@ const maxColumns = 4096
 // seq, and returns the sequence id after the last. Every row must have as many
 // values as there are columns.
 func AppendTextResult(dst []byte, seq byte, caps Capability, status Status, columns []ColumnDef, rows [][]Value) ([]byte, byte) {
+	payloads := make([][]byte, len(rows))
+	for i, row := range rows {
+		payloads[i] = AppendTextRow(nil, row)
+	}
+	return AppendResult(dst, seq, caps, status, columns, payloads)
+}
+
+// AppendResult is AppendTextResult for rows that are payloads already, of
+// either protocol.
+func AppendResult(dst []byte, seq byte, caps Capability, status Status, columns []ColumnDef, rows [][]byte) ([]byte, byte) {
 	status &^= SessionStateChange
 	var payload []byte
 	put := func() {
@@ -90,8 +100,7 @@ func AppendTextResult(dst []byte, seq byte, caps Capability, status Status, colu
 		put()
 	}
 	for _, row := range rows {
-		payload = AppendTextRow(payload, row)
-		put()
+		dst, seq = AppendPacket(dst, seq, row)
 	}
 	if caps.Has(DeprecateEOF) {
 		payload = (&OK{Status: status}).Append(payload, headerEOF, caps)
