@@ -14,6 +14,7 @@ import (
 // default and its range stand in reference.toml.
 type Config struct {
 	Instance    string      `toml:"instance"`
+	NodeID      int         `toml:"node_id"` // upper 12 bits of the connection ids given to clients
 	Proxy       Proxy       `toml:"proxy"`
 	Admin       Admin       `toml:"admin"`
 	Auth        Auth        `toml:"auth"`
@@ -32,17 +33,21 @@ type Config struct {
 // Proxy is the side clients connect to. Addresses are in the form
 // SplitAddress takes.
 type Proxy struct {
-	Listen            []string      `toml:"listen"`       // reads and writes are split
-	ListenWrite       []string      `toml:"listen_write"` // everything goes to the primary
-	ListenRead        []string      `toml:"listen_read"`  // replicas only
-	MaxConnections    int           `toml:"max_connections"`
-	ConnectTimeout    time.Duration `toml:"connect_timeout"` // accept to end of authentication
-	WaitTimeout       time.Duration `toml:"wait_timeout"`    // of an idle client; 0 = never
-	ServerVersion     string        `toml:"server_version"`  // "auto" = what the primary says
-	Allow             Networks      `toml:"allow"`           // empty = everybody
-	LBIPs             Networks      `toml:"lb_ips"`
-	ProxyProtocolFrom Networks      `toml:"proxy_protocol_from"`
-	TLS               TLS           `toml:"tls"`
+	Listen         []string      `toml:"listen"`       // reads and writes are split
+	ListenWrite    []string      `toml:"listen_write"` // everything goes to the primary
+	ListenRead     []string      `toml:"listen_read"`  // replicas only
+	MaxConnections int           `toml:"max_connections"`
+	ConnectTimeout time.Duration `toml:"connect_timeout"` // accept to end of authentication
+	WaitTimeout    time.Duration `toml:"wait_timeout"`    // of an idle client; 0 = never
+	WriteTimeout   time.Duration `toml:"write_timeout"`   // of a client that does not read; 0 = never
+	// MaxPreparedStatements of one client.
+	MaxPreparedStatements int `toml:"max_prepared_statements"`
+
+	ServerVersion     string   `toml:"server_version"` // "auto" = what the primary says
+	Allow             Networks `toml:"allow"`          // empty = everybody
+	LBIPs             Networks `toml:"lb_ips"`
+	ProxyProtocolFrom Networks `toml:"proxy_protocol_from"`
+	TLS               TLS      `toml:"tls"`
 }
 
 // TLS says how one side of the proxy encrypts. Mode is off, preferred or
@@ -159,6 +164,8 @@ type Pool struct {
 	IdleTimeout time.Duration `toml:"idle_timeout"` // 0 = never
 	MaxLifetime time.Duration `toml:"max_lifetime"` // 0 = for ever
 	WaitTimeout time.Duration `toml:"wait_timeout"` // of a statement, for a free connection
+	// MaxPreparedStatements of one connection.
+	MaxPreparedStatements int `toml:"max_prepared_statements"`
 }
 
 // Guard is what is refused whoever asks. DeniedFunctions are in lower case.
@@ -188,12 +195,14 @@ func Default() *Config {
 	return &Config{
 		Instance: "main",
 		Proxy: Proxy{
-			Listen:         []string{"127.0.0.1:1234"},
-			MaxConnections: 4000,
-			ConnectTimeout: 10 * time.Second,
-			WaitTimeout:    8 * time.Hour,
-			ServerVersion:  "auto",
-			TLS:            TLS{Mode: "off"},
+			Listen:                []string{"127.0.0.1:1234"},
+			MaxConnections:        4000,
+			ConnectTimeout:        10 * time.Second,
+			WaitTimeout:           8 * time.Hour,
+			WriteTimeout:          time.Minute,
+			ServerVersion:         "auto",
+			MaxPreparedStatements: 16382,
+			TLS:                   TLS{Mode: "off"},
 		},
 		Admin: Admin{
 			Listen:       "127.0.0.1:2345",
@@ -211,10 +220,11 @@ func Default() *Config {
 			Sticky:      Sticky{By: "none", For: 20 * time.Second},
 		},
 		Pool: Pool{
-			MaxIdle:     50,
-			IdleTimeout: 10 * time.Minute,
-			MaxLifetime: time.Hour,
-			WaitTimeout: 2 * time.Second,
+			MaxIdle:               50,
+			IdleTimeout:           10 * time.Minute,
+			MaxLifetime:           time.Hour,
+			WaitTimeout:           2 * time.Second,
+			MaxPreparedStatements: 256,
 		},
 		Guard: Guard{DMLWithoutWhere: "deny", DeniedFunctions: []string{"sleep", "benchmark"}},
 		HA:    HA{Mode: "off"},

@@ -38,6 +38,7 @@ const (
 // keys lists all settings in the order of the reference file.
 var keys = []key{
 	text("instance", restart, "1 to 64 letters, digits, dots, dashes or underscores", checkInstance),
+	integer("node_id", live, 0, 4095),
 
 	list("proxy.listen", restart, "HOST:PORT, [IPv6]:PORT or unix:PATH", checkListen),
 	list("proxy.listen_write", restart, "HOST:PORT, [IPv6]:PORT or unix:PATH", checkListen),
@@ -45,6 +46,8 @@ var keys = []key{
 	integer("proxy.max_connections", live, 1, maxConnections),
 	duration("proxy.connect_timeout", live, 100*time.Millisecond, 10*time.Minute),
 	durationOrZero("proxy.wait_timeout", live, time.Second, 365*day),
+	durationOrZero("proxy.write_timeout", live, time.Second, day),
+	integer("proxy.max_prepared_statements", live, 1, 1<<20),
 	text("proxy.server_version", live, "auto or a version such as 8.0.40", checkServerVersion),
 	networks("proxy.allow", live),
 	networks("proxy.lb_ips", live),
@@ -107,6 +110,7 @@ var keys = []key{
 	durationOrZero("pool.idle_timeout", live, time.Second, day),
 	durationOrZero("pool.max_lifetime", live, time.Second, 30*day),
 	duration("pool.wait_timeout", live, time.Millisecond, 10*time.Minute),
+	integer("pool.max_prepared_statements", live, 1, 16_382),
 
 	enum("guard.dml_without_where", live, nil, "allow", "deny"),
 	list("guard.denied_functions", live, "names of functions", checkFunction),

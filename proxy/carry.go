@@ -53,6 +53,10 @@ func (s *Session) carry(kind wire.ResponseKind, statement bool) error {
 			s.drop(c)
 			return errEnd
 		}
+		if errors.Is(err, errTooLarge) {
+			s.drop(c)
+			return s.tooLarge()
+		}
 		pinned := s.pinned == c
 		s.drop(c)
 		var lost *lostError
@@ -147,6 +151,14 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	if s.executing != nil {
 		if err := s.prepareOn(c); err != nil {
 			return notPrepared(c, err)
+		}
+	}
+	if s.preparing != nil {
+		c.MakeRoom(s.isOpen)
+	}
+	if s.cmd.streamed {
+		if err := s.heed(c); err != nil {
+			return err
 		}
 	}
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/router/lex"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
 )
@@ -85,11 +86,16 @@ func (s *Session) resetPinned() {
 // packet or forbids them: the same as logging in with or without the
 // capability, so the session's connections are simply taken from another set.
 func (s *Session) setOption() error {
-	if len(s.cmd.payload) != 3 || s.cmd.payload[1] > 1 || s.cmd.payload[2] != 0 {
+	if len(s.cmd.payload) < 3 && s.state.Mode.Flavor == lex.FlavorMySQL {
+		return s.answerMalformed()
+	}
+	var option [2]byte // MariaDB takes what is missing for 0
+	copy(option[:], s.cmd.payload[1:])
+	if option[0] > 1 || option[1] != 0 {
 		return s.answerError(wire.NewErr(wire.CodeUnknownCommand, "Unknown command"))
 	}
 	caps := s.caps | wire.MultiStatements
-	if s.cmd.payload[1] == 1 {
+	if option[0] == 1 {
 		caps = s.caps &^ wire.MultiStatements
 	}
 	held := s.pinned

@@ -11,6 +11,10 @@ import (
 // and streamed.
 const wholeCommand = 256 << 10
 
+// maxCommand is the size of a command that no server takes: the largest
+// max_allowed_packet there is (manual, both flavours).
+const maxCommand = 1 << 30
+
 // command is a request of the client. Its bytes lie in the client's read
 // buffer, which nobody touches until the command is finished.
 type command struct {
@@ -25,6 +29,9 @@ type command struct {
 	streamed bool
 	left     int
 	full     bool // the first physical packet has MaxPayload bytes
+	// total is the size of the payload, of a streamed command as far as it has
+	// been announced; limit is the size a streamed one must not reach.
+	total, limit int
 	// last is the sequence id of the last physical packet read of it: the
 	// answer begins with the one after.
 	last byte
@@ -52,9 +59,11 @@ func (s *Session) readCommand() error {
 				have := min(len(b), end)
 				s.cmd = command{
 					code: wire.Command(b[4]), packet: b[:have], payload: b[wire.HeaderSize:have], size: have,
-					streamed: true, left: end - have, full: n == wire.MaxPayload,
+					streamed: true, left: end - have, full: n == wire.MaxPayload, total: n, limit: maxCommand,
 				}
 				return nil
+			case len(b) >= wire.ReadSize:
+				s.client.Grow(min(end, wholeCommand))
 			}
 		}
 		if err := s.client.Fill(); err != nil {
@@ -100,11 +109,35 @@ func (s *Session) dispatch() error {
 		return s.passToPrimary(wire.ResponseQuery)
 	case wire.ComProcessKill:
 		return s.processKill()
-	}
-	if err := s.swallow(); err != nil {
-		return err
+	case wire.ComDebug, wire.ComRefresh:
+		return s.passToPrimary(wire.ResponseOK)
+	case wire.ComShutdown:
+		return s.shutdown()
+	case wire.ComBinlogDump, wire.ComBinlogDumpGTID, wire.ComRegisterSlave:
+		return s.answerError(wire.NewErr(wire.CodeUnknownCommand,
+			"Telamon does not serve replicas and readers of the binary log: connect them to a server"))
 	}
 	return s.answerError(wire.NewErr(wire.CodeUnknownCommand, "Unknown command"))
+}
+
+// shutdown refuses COM_SHUTDOWN in the words the servers have for those who may
+// not: which server is to go is not for a client to find out afterwards. MySQL 9
+// does not know the command at all.
+func (s *Session) shutdown() error {
+	if s.state.Mode.Flavor == lex.FlavorMySQL {
+		return s.answerError(wire.NewErr(wire.CodeUnknownCommand, "Unknown command"))
+	}
+	return s.answerError(wire.NewErr(wire.CodeSpecificAccessDenied,
+		"Access denied; you need (at least one of) the SHUTDOWN privilege(s) for this operation"))
+}
+
+// answerMalformed answers a command that is too short.
+func (s *Session) answerMalformed() error {
+	text := "Malformed communication packet"
+	if s.state.Mode.Flavor == lex.FlavorMySQL {
+		text += "."
+	}
+	return s.answerError(wire.NewErr(wire.CodeMalformedPacket, "%s", text))
 }
 
 // passToPrimary forwards a command without statement text.

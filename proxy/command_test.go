@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/telamondb/telamon/wire"
@@ -115,8 +116,8 @@ func TestOddPackets(t *testing.T) {
 	})
 	t.Run("unknown commands leave the connection usable", func(t *testing.T) {
 		c := r.connect()
-		for _, cmd := range []wire.Command{wire.ComSleep, wire.ComCreateDB, wire.ComDropDB, wire.ComRefresh, wire.ComShutdown,
-			wire.ComConnect, wire.ComDebug, wire.ComTime, wire.ComDelayedInsert, wire.ComBinlogDump, wire.ComTableDump,
+		for _, cmd := range []wire.Command{wire.ComSleep, wire.ComCreateDB, wire.ComDropDB, wire.ComShutdown,
+			wire.ComConnect, wire.ComTime, wire.ComDelayedInsert, wire.ComBinlogDump, wire.ComTableDump,
 			wire.ComConnectOut, wire.ComRegisterSlave, wire.ComDaemon, wire.ComBinlogDumpGTID, 0x20, 0x80, wire.ComStmtBulkExecute, 0xff} {
 			c.errs(wire.CodeUnknownCommand, cmd, "argument")
 		}
@@ -142,18 +143,27 @@ func TestOddPackets(t *testing.T) {
 	})
 	t.Run("ids too short or of unknown length", func(t *testing.T) {
 		c := r.connect()
-		c.errs(wire.CodeUnknownStmt, wire.ComStmtExecute, "ab")
-		c.errs(wire.CodeUnknownStmt, wire.ComStmtReset, "")
-		c.errs(wire.CodeUnknownStmt, wire.ComStmtFetch, "a")
-		c.errs(wire.CodeMalformedPacket, wire.ComProcessKill, "a")
+		for _, cmd := range []wire.Command{wire.ComStmtExecute, wire.ComStmtReset, wire.ComStmtFetch,
+			wire.ComStmtClose, wire.ComStmtSendLongData, wire.ComSetOption} {
+			c.errs(wire.CodeMalformedPacket, cmd, "")
+			c.errs(wire.CodeMalformedPacket, cmd, "a")
+		}
+		c.errs(wire.CodeNoSuchThread, wire.ComProcessKill, "")
 		c.errs(wire.CodeUnknownCommand, wire.ComSetOption, "\x05\x00")
-		if err := c.Command(wire.ComStmtClose, ""); err != nil { // has no answer
-			t.Fatal(err)
-		}
-		if err := c.Command(wire.ComStmtSendLongData, "x"); err != nil { // nor has this
-			t.Fatal(err)
-		}
 		c.ok(wire.ComPing, "")
+	})
+	t.Run("long ones are read to their end", func(t *testing.T) {
+		c := r.connect()
+		argument := strings.Repeat("\x00", 300<<10)
+		c.ok(wire.ComPing, argument)
+		c.errs(wire.CodeUnknownCommand, wire.ComSleep, argument)
+		c.errs(wire.CodeUnknownStmt, wire.ComStmtReset, argument)
+		for _, cmd := range []wire.Command{wire.ComStmtClose, wire.ComStmtSendLongData} { // no answer
+			if err := c.Command(cmd, argument); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.ok(wire.ComPing, argument)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -31,26 +32,19 @@ func (p *Proxy) Kill(id uint32, queryOnly bool) error {
 
 // killed stops what the session is doing; it is called by others. A running
 // statement is killed on the server: closing its connection alone would let it
-// run on.
+// run on. A client whose connection is killed hears nothing more, as from a
+// server (measured on both flavours).
 func (s *Session) killed(queryOnly bool) error {
-	if !queryOnly {
-		s.kill.reason.Store(uint32(endKilled))
-	}
-	err := s.killOnServer(anyStatement, !queryOnly)
 	if queryOnly {
-		return err
+		return s.killOnServer(anyStatement, false)
 	}
-	if s.phase.CompareAndSwap(phaseIdle, phaseEnding) {
-		_ = s.client.NetConn().SetReadDeadline(time.Unix(1, 0))
-	} else {
-		_ = s.client.NetConn().SetDeadline(time.Now().Add(killGrace))
-	}
+	s.kill.reason.Store(uint32(endKilled))
+	s.kill.forced.Store(true) // before current is looked at: see exchange
+	s.phase.CompareAndSwap(phaseIdle, phaseEnding)
+	_ = s.client.NetConn().SetDeadline(time.Unix(1, 0))
+	_ = s.killOnServer(anyStatement, true)
 	return nil
 }
-
-// killGrace is how long a session whose statement has been killed may take to
-// tell its client, which perhaps does not read.
-const killGrace = time.Second
 
 // anyStatement makes killOnServer kill whatever runs.
 const anyStatement = 0
@@ -109,18 +103,34 @@ func (s *Session) clientGone() bool {
 // killStatement carries KILL as text. The id is Telamon's own, the one the
 // client was greeted with; it means nothing to the servers.
 func (s *Session) killStatement() error {
-	if s.facts.KillID == 0 {
+	id, queryOnly, ok := s.killArgument()
+	if !ok {
 		return s.answerError(wire.NewErr(wire.CodeNoSuchThread, "Telamon: KILL takes the connection id as a number"))
 	}
-	return s.killClient(s.facts.KillID, s.facts.Flags.Has(lex.FlagKillQuery))
+	return s.killClient(id, queryOnly)
 }
 
-// processKill carries COM_PROCESS_KILL.
-func (s *Session) processKill() error {
-	if len(s.cmd.payload) != 5 {
-		return s.answerError(wire.NewErr(wire.CodeMalformedPacket, "Malformed communication packet"))
+// killArgument reads KILL [HARD | SOFT] [CONNECTION | QUERY] id.
+func (s *Session) killArgument() (id uint64, queryOnly, ok bool) {
+	p := phrase(s.facts.Stmt)
+	p.take("kill")
+	_ = p.take("hard") || p.take("soft") // MariaDB
+	if queryOnly = p.take("query"); !queryOnly {
+		p.take("connection")
 	}
-	return s.killClient(uint64(binary.LittleEndian.Uint32(s.cmd.payload[1:])), false)
+	if p.take("connection_id") {
+		return uint64(s.id), queryOnly, p.take("(") && p.take(")") && p.done()
+	}
+	id, err := strconv.ParseUint(p.name(), 10, 64)
+	return id, queryOnly, err == nil && p.done()
+}
+
+// processKill carries COM_PROCESS_KILL. What is missing of the id is 0, and
+// what follows it is ignored (measured, MariaDB 10.11).
+func (s *Session) processKill() error {
+	var id [4]byte
+	copy(id[:], s.cmd.payload[1:])
+	return s.killClient(uint64(binary.LittleEndian.Uint32(id[:])), false)
 }
 
 func (s *Session) killClient(id uint64, queryOnly bool) error {
@@ -134,7 +144,7 @@ func (s *Session) killClient(id uint64, queryOnly bool) error {
 	case victim == s && queryOnly:
 		return s.answerError(wire.NewErr(wire.CodeQueryInterrupted, "Query execution was interrupted"))
 	case victim == s:
-		_ = s.answerError(wire.NewErr(wire.CodeQueryInterrupted, "Query execution was interrupted"))
+		_ = s.answerError(s.killedItself())
 		return errEnd
 	}
 	if u := victim.user.Load(); u == nil || *u != s.state.User {
@@ -144,4 +154,12 @@ func (s *Session) killClient(id uint64, queryOnly bool) error {
 		return s.answerError(clientError(fmt.Errorf("killing the statement on the server: %w", err)))
 	}
 	return s.answerOK()
+}
+
+// killedItself is the last word to a client that has killed its own connection.
+func (s *Session) killedItself() *wire.Err {
+	if s.state.Mode.Flavor == lex.FlavorMariaDB {
+		return wire.NewErr(wire.CodeConnectionKilled, "Connection was killed")
+	}
+	return wire.NewErr(wire.CodeQueryInterrupted, "Query execution was interrupted")
 }

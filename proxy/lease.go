@@ -362,7 +362,7 @@ func (s *Session) dropLeases() {
 		if l.conn == held || l.conn.Dirt == pool.MustClose {
 			l.conn.Discard()
 		} else {
-			l.conn.Release()
+			l.conn.Leave()
 		}
 	}
 	s.leases, s.pinned, s.last, s.lastHeld = nil, nil, nil, false
@@ -383,7 +383,7 @@ func (s *Session) dropOthers(keep *pool.Conn) {
 			}
 		}
 		s.forget(l.conn)
-		l.conn.Release()
+		l.conn.Leave()
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/proxy/session"
@@ -23,9 +24,6 @@ func (s *Session) stmtPrepare() error {
 	}
 	text := s.cmd.payload[1:]
 	lex.Scan(text, s.state.Mode, &s.facts)
-	if s.facts.Classes.Has(lex.Kill) {
-		return s.answerError(wire.NewErr(wire.CodeUnsupportedPS, "This command is not supported in the prepared statement protocol yet"))
-	}
 	s.decide(true)
 	if s.decision.Target == router.Deny && s.decision.Reason == router.ReasonLastStatement {
 		s.decision.Target = router.Primary // it will be another statement's turn then
@@ -33,12 +31,34 @@ func (s *Session) stmtPrepare() error {
 	if s.decision.Target == router.Deny {
 		return s.deny()
 	}
+	if e := s.tooManyPrepared(len(text)); e != nil {
+		return s.answerError(e)
+	}
 	s.decision.Pin, s.decision.Release = 0, 0 // preparing has no effect of its own
 	p := &session.Prepared{ID: s.prepared.NextID(), Text: bytes.Clone(text), Profile: s.state.Profile}
 	s.preparing = p
 	err := s.carry(wire.ResponsePrepare, false)
 	s.preparing = nil
 	return err
+}
+
+// maxPreparedText bounds the text of all prepared statements of a client, which
+// Telamon keeps in memory.
+const maxPreparedText = 64 << 20
+
+// tooManyPrepared returns the error for a client that has as many prepared
+// statements as it may, or nil.
+func (s *Session) tooManyPrepared(size int) *wire.Err {
+	limit := s.proxy.config.Load().MaxPreparedStatements
+	switch {
+	case limit > 0 && s.prepared.Len() >= limit:
+		return wire.NewErr(wire.CodeMaxPreparedStmtCount,
+			"Can't create more than max_prepared_stmt_count statements (current value: %d)", limit)
+	case s.prepared.TextSize()+size > maxPreparedText:
+		return wire.NewErr(wire.CodeMaxPreparedStmtCount,
+			"Telamon: the prepared statements of a connection may have %d MiB of text", maxPreparedText>>20)
+	}
+	return nil
 }
 
 // prepareDone keeps a statement that c has just prepared for the client.
@@ -50,18 +70,14 @@ func (s *Session) prepareDone(c *pool.Conn) {
 	p.Params = s.response.Params
 	lex.Scan(p.Text, s.state.Mode, &p.Facts) // as s.facts, but of the copy
 	s.prepared.Add(p)
-	c.Statements[p.ID] = pool.Statement{ID: s.response.StatementID}
+	c.SetStatement(p.ID, pool.Statement{ID: s.response.StatementID})
 }
 
 // readWhole reads the rest of a long command into memory, for those whose text
 // has to be kept.
 func (s *Session) readWhole() error {
 	if s.cmd.full {
-		if err := s.swallow(); err != nil {
-			return err
-		}
-		_ = s.answerError(wire.NewErr(wire.CodePacketTooLarge, "Got a packet bigger than 'max_allowed_packet' bytes"))
-		return errEnd
+		return s.tooLarge()
 	}
 	end := s.cmd.size + s.cmd.left
 	for len(s.client.Buffered()) < end {
@@ -77,14 +93,12 @@ func (s *Session) readWhole() error {
 // statement returns the prepared statement a command names, or nil after
 // having answered that there is none.
 func (s *Session) statement() (*session.Prepared, error) {
-	id, ok := wire.StatementID(s.cmd.payload)
-	if ok {
-		if p := s.prepared.Get(id); p != nil {
-			return p, nil
-		}
+	if s.tooShort() {
+		return nil, s.answerMalformed()
 	}
-	if err := s.swallow(); err != nil {
-		return nil, err
+	id := s.statementID()
+	if p := s.prepared.Get(id); p != nil {
+		return p, nil
 	}
 	return nil, s.answerError(wire.NewErr(wire.CodeUnknownStmt,
 		"Unknown prepared statement handler (%d) given to %s", id, s.handlerName()))
@@ -104,6 +118,31 @@ var commandNames = map[wire.Command]string{
 	wire.ComStmtReset: "mysqld_stmt_reset",
 }
 
+// leastSizes are the sizes from which on MySQL does not call a command about a
+// prepared statement malformed (measured, 9.7). MariaDB 10.11 looks at the size
+// of COM_STMT_EXECUTE only and takes what is missing of the others for 0.
+var leastSizes = map[wire.Command]int{
+	wire.ComStmtExecute: 10, wire.ComStmtReset: 5, wire.ComStmtFetch: 9,
+	wire.ComStmtSendLongData: 7, wire.ComStmtClose: 5,
+}
+
+// tooShort reports whether the command is malformed for its size.
+func (s *Session) tooShort() bool {
+	return len(s.cmd.payload) < 10 && len(s.cmd.payload) < leastSizes[s.cmd.code] &&
+		(s.state.Mode.Flavor == lex.FlavorMySQL || s.cmd.code == wire.ComStmtExecute)
+}
+
+// statementID returns the statement id in the command.
+func (s *Session) statementID() uint32 {
+	id, ok := wire.StatementID(s.cmd.payload)
+	if !ok {
+		var padded [5]byte
+		copy(padded[:], s.cmd.payload)
+		id, _ = wire.StatementID(padded[:])
+	}
+	return id
+}
+
 // stmtExecute carries COM_STMT_EXECUTE.
 func (s *Session) stmtExecute() error {
 	p, err := s.statement()
@@ -112,17 +151,11 @@ func (s *Session) stmtExecute() error {
 	}
 	if e := p.Failed; e != nil {
 		p.Failed = nil
-		if err := s.swallow(); err != nil {
-			return err
-		}
 		return s.answerError(e)
 	}
 	e, ok := session.ParseExecute(s.cmd.payload, p.Params)
 	if !ok {
-		if err := s.swallow(); err != nil {
-			return err
-		}
-		return s.answerError(wire.NewErr(wire.CodeMalformedPacket, "Malformed communication packet"))
+		return s.answerMalformed()
 	}
 	if e.Bound {
 		p.Bind(s.cmd.payload[e.TypesAt+1 : e.TypesAt+1+2*int(p.Params)])
@@ -131,6 +164,14 @@ func (s *Session) stmtExecute() error {
 	s.route(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()
+	}
+	switch {
+	case s.facts.Class == lex.Kill:
+		return s.killStatement()
+	case s.facts.Flags.Has(lex.FlagConnectionID) && e.Flags == 0:
+		if column, ok := s.idQuestion(); ok {
+			return s.answerID(column, true)
+		}
 	}
 	if e.Flags != 0 || p.LongData || p.Cursor {
 		s.decision.Target = s.state.TransactionOn // where the cursor or the data is kept
@@ -147,7 +188,7 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 	p, e := s.executing, &s.execute
 	st, ok := c.Statements[p.ID]
 	if !ok {
-		if err := c.Prepare(p.ID, p.Text, p.Profile); err != nil {
+		if err := s.prepareAgain(c, p); err != nil {
 			return err
 		}
 		st = c.Statements[p.ID]
@@ -162,8 +203,27 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 	if s.cmd.code == wire.ComStmtExecute {
 		st.Types = p.Generation
 	}
-	c.Statements[p.ID] = st
+	c.SetStatement(p.ID, st)
 	return nil
+}
+
+// prepareAgain prepares a statement on a connection that does not have it. A
+// server that has too many (1461) gets some of the session's back first.
+func (s *Session) prepareAgain(c *pool.Conn, p *session.Prepared) error {
+	c.MakeRoom(s.isOpen)
+	err := c.Prepare(p.ID, p.Text, p.Profile)
+	var refused *wire.Err
+	if errors.As(err, &refused) && refused.Code == wire.CodeMaxPreparedStmtCount && c.CloseStatements(s.isOpen) > 0 {
+		err = c.Prepare(p.ID, p.Text, p.Profile)
+	}
+	return err
+}
+
+// isOpen reports whether a statement has something on its server connection that
+// preparing it again would not bring back.
+func (s *Session) isOpen(number uint32) bool {
+	p := s.prepared.Get(number)
+	return p != nil && (p.Cursor || p.LongData)
 }
 
 // errTypesMissing refuses what would take splitting all the packets anew.
@@ -260,9 +320,12 @@ func (s *Session) onPinned(p *session.Prepared, kind wire.ResponseKind) error {
 
 // stmtClose carries COM_STMT_CLOSE, which has no answer and fails silently.
 func (s *Session) stmtClose() error {
-	id, ok := wire.StatementID(s.cmd.payload)
-	if !ok || s.prepared.Get(id) == nil {
-		return nil
+	if s.tooShort() {
+		return s.answerMalformed()
+	}
+	id := s.statementID()
+	if err := s.swallow(); err != nil || s.prepared.Get(id) == nil {
+		return err
 	}
 	s.prepared.Remove(id)
 	for i := 0; i < len(s.leases); {
@@ -305,9 +368,11 @@ func (s *Session) stmtClose() error {
 // stmtSendLongData carries COM_STMT_SEND_LONG_DATA, which has no answer. The
 // data goes where the statement will run, and keeps that connection.
 func (s *Session) stmtSendLongData() error {
-	id, ok := wire.StatementID(s.cmd.payload)
-	p := s.prepared.Get(id)
-	if !ok || p == nil || p.Failed != nil {
+	if s.tooShort() {
+		return s.answerMalformed()
+	}
+	p := s.prepared.Get(s.statementID())
+	if p == nil || p.Failed != nil {
 		return s.swallow()
 	}
 	s.facts = p.Facts

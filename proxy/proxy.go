@@ -26,6 +26,8 @@ import (
 // Config is what a reload can change. It is immutable once given to New or
 // Configure; a statement sees one Config from beginning to end.
 type Config struct {
+	// NodeID, 0 to MaxNodeID, tells the connection ids of several proxies apart.
+	NodeID uint32
 	// Users by name. A session keeps its user until it ends, even if the user
 	// is gone from a later Config.
 	Users map[string]*User
@@ -37,6 +39,11 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// WaitTimeout ends clients that are idle for so long; 0 = never.
 	WaitTimeout time.Duration
+	// WriteTimeout ends clients that take nothing of what is sent to them for so
+	// long; 0 = never. Connections accepted earlier keep what held then.
+	WriteTimeout time.Duration
+	// MaxPreparedStatements limits those of one client; 0 = no limit.
+	MaxPreparedStatements int
 	// Sticky keeps the reads of a client or user on one replica for a time.
 	Sticky Sticky
 	// ConsistencyWait is how long a read may wait for a replica to catch up.
@@ -91,7 +98,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	sessions map[uint32]*Session
 	perUser  map[string]int
-	lastID   uint32
+	lastID   uint32 // counter of nextID
 	draining bool
 	wg       sync.WaitGroup
 }
@@ -143,6 +150,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener, kind router.Listener
 // accept starts a session.
 func (p *Proxy) accept(nc net.Conn, kind router.Listener) {
 	p.totals.accepted.Add(1)
+	boundWrites(nc, p.config.Load().WriteTimeout)
 	s := newSession(p, nc, kind)
 	p.mu.Lock()
 	if p.draining {
@@ -150,13 +158,7 @@ func (p *Proxy) accept(nc net.Conn, kind router.Listener) {
 		_ = nc.Close()
 		return
 	}
-	for {
-		p.lastID++
-		if _, used := p.sessions[p.lastID]; p.lastID != 0 && !used {
-			break
-		}
-	}
-	s.id = p.lastID
+	s.id = p.nextID()
 	p.sessions[s.id] = s
 	count := len(p.sessions)
 	p.wg.Add(1)

@@ -26,6 +26,10 @@ func (s *Session) query() error {
 		return s.deny()
 	case s.facts.Class == lex.Set && s.facts.Flags.Has(lex.FlagUserVarWrite) && s.setConsistency():
 		return s.answerOK()
+	case s.facts.Flags.Has(lex.FlagConnectionID):
+		if column, ok := s.idQuestion(); ok {
+			return s.answerID(column, false)
+		}
 	}
 	return s.carry(wire.ResponseQuery, true)
 }
@@ -61,9 +65,6 @@ func (s *Session) decide(prepared bool) {
 
 // deny answers a statement that the rules forbid.
 func (s *Session) deny() error {
-	if err := s.swallow(); err != nil {
-		return err
-	}
 	if s.decision.DenyCode == 0 {
 		return s.answerError(&wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: s.decision.Deny})
 	}

@@ -249,6 +249,9 @@ func (s *Session) sendError(e *wire.Err) {
 
 // answerError answers the command being carried by an ERR.
 func (s *Session) answerError(e *wire.Err) error {
+	if err := s.swallow(); err != nil {
+		return err
+	}
 	s.client.Seq = s.cmd.last + 1
 	s.client.WritePacket(e.Append(nil))
 	return s.client.Flush()
@@ -256,6 +259,9 @@ func (s *Session) answerError(e *wire.Err) error {
 
 // answerOK answers the command being carried by an OK.
 func (s *Session) answerOK() error {
+	if err := s.swallow(); err != nil {
+		return err
+	}
 	ok := wire.OK{Status: s.state.Status}
 	s.client.Seq = s.cmd.last + 1
 	s.client.WritePacket(ok.Append(nil, 0x00, s.caps))
@@ -265,6 +271,9 @@ func (s *Session) answerOK() error {
 // answerEOF answers the command being carried by an EOF, or the OK that stands
 // for it.
 func (s *Session) answerEOF() error {
+	if err := s.swallow(); err != nil {
+		return err
+	}
 	s.client.Seq = s.cmd.last + 1
 	if s.caps.Has(wire.DeprecateEOF) {
 		ok := wire.OK{Status: s.state.Status}

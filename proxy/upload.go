@@ -72,6 +72,10 @@ func (s *Session) nextFragment() (header [wire.HeaderSize]byte, err error) {
 	s.cmd.last++
 	s.cmd.left = wire.PacketLen(header[:])
 	s.cmd.full = s.cmd.left == wire.MaxPayload
+	s.cmd.total += s.cmd.left
+	if s.cmd.total >= s.cmd.limit {
+		return header, errTooLarge
+	}
 	return header, nil
 }
 
@@ -94,10 +98,56 @@ func (s *Session) swallow() error {
 			s.cmd.streamed = false
 			return nil
 		}
-		if _, err := s.nextFragment(); err != nil {
+		switch _, err := s.nextFragment(); {
+		case errors.Is(err, errTooLarge):
+			return s.tooLarge()
+		case err != nil:
 			return err
 		}
 	}
+}
+
+// errTooLarge is returned for a command that the server would not take. It
+// refuses those that reach max_allowed_packet, by 1153 in answer to the header
+// that shows it, and hangs up (measured on MariaDB 10.11 and MySQL 9.7).
+var errTooLarge = errors.New("command as large as max_allowed_packet")
+
+// heed makes c's max_allowed_packet the limit of the streamed command, of which
+// nothing has been sent yet.
+func (s *Session) heed(c *pool.Conn) error {
+	limit, err := c.PacketLimit()
+	if err != nil {
+		return &lostError{server: c.Server, err: err, unsent: true}
+	}
+	if s.cmd.limit = limit; s.cmd.total >= limit {
+		return errTooLarge
+	}
+	return nil
+}
+
+// linger is how long at most a client is listened to that has been refused in the
+// middle of a command. Closing at once would reset the connection under the
+// error that it has not read yet.
+const linger = 3 * time.Second
+
+// tooLarge refuses the command being received and ends the session.
+func (s *Session) tooLarge() error {
+	s.client.Seq = s.cmd.last + 1
+	s.sendError(wire.NewErr(wire.CodePacketTooLarge, "Got a packet bigger than 'max_allowed_packet' bytes"))
+	if c, ok := s.client.NetConn().(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	_ = s.client.SetDeadline(time.Now().Add(linger))
+	s.cmd = command{}
+	for heard := 0; heard < maxCommand; {
+		n := len(s.client.Buffered())
+		heard += n
+		s.client.Discard(n)
+		if s.client.Fill() != nil {
+			break
+		}
+	}
+	return errEnd
 }
 
 // lastWords is how long a server that has stopped reading is given to say why.

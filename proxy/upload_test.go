@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -372,4 +373,78 @@ func TestTheConnectionOfAClientThatVanishesInTheMiddleIsNotUsedAgain(t *testing.
 	if got := r.connect().value("SELECT 'mine' FROM t"); got != "mine" {
 		t.Errorf("got %q", got)
 	}
+}
+
+func TestACommandAsLargeAsTheServersLimit(t *testing.T) {
+	const limit = 20 << 20
+	start := func(t *testing.T) (*rig, *client) {
+		r := newRig(t)
+		r.primary.onQuery("SELECT @@max_allowed_packet", func(c *fakeConn) error {
+			return c.Send([]byte{1}, textDefinition(c), wire.AppendLenencString(nil, strconv.Itoa(limit)), c.end(0))
+		})
+		return r, r.connect()
+	}
+	t.Run("is refused before it is sent if it says so at once", func(t *testing.T) {
+		r := newRig(t)
+		r.primary.onQuery("SELECT @@max_allowed_packet", func(c *fakeConn) error {
+			return c.Send([]byte{1}, textDefinition(c), wire.AppendLenencString(nil, strconv.Itoa(1<<20)), c.end(0))
+		})
+		c := r.connect()
+		if err := c.Command(wire.ComQuery, text("INSERT INTO t VALUES ('", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.packet()
+		wantErr(t, err, wire.CodePacketTooLarge)
+		c.closed()
+		if n := len(r.primary.received("INSERT")); n != 0 {
+			t.Errorf("%d statements reached the server", n)
+		}
+	})
+	t.Run("is refused at the header that shows it", func(t *testing.T) {
+		r, c := start(t)
+		if err := c.Command(wire.ComQuery, text("INSERT INTO t VALUES ('", limit)); err != nil {
+			t.Fatal(err)
+		}
+		if c.Seq != 2 {
+			t.Fatalf("sequence id %d", c.Seq)
+		}
+		_, err := c.packet() // checks the sequence id
+		wantErr(t, err, wire.CodePacketTooLarge)
+		c.closed()
+		if n := len(r.primary.received("INSERT")); n != 0 {
+			t.Errorf("%d statements were run", n)
+		}
+	})
+	t.Run("passes if it is one byte smaller", func(t *testing.T) {
+		r, c := start(t)
+		if err := c.Command(wire.ComQuery, text("INSERT INTO t VALUES ('", limit-1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.packet(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(r.primary.received("INSERT")); n != 1 {
+			t.Errorf("%d statements were run", n)
+		}
+	})
+	t.Run("without an end is cut off", func(t *testing.T) {
+		_, c := start(t)
+		fragment := make([]byte, wire.HeaderSize+wire.MaxPayload)
+		fragment[0], fragment[1], fragment[2], fragment[4] = 0xff, 0xff, 0xff, byte(wire.ComQuery)
+		for seq := range 255 {
+			fragment[3] = byte(seq)
+			if _, err := c.nc.Write(fragment); err != nil {
+				if seq < 2 {
+					t.Errorf("cut off at fragment %d: %v", seq, err)
+				}
+				return
+			}
+		}
+		t.Error("4 GiB were taken")
+	})
+}
+
+func textDefinition(c *fakeConn) []byte {
+	def := wire.TextColumn("v")
+	return def.Append(nil, c.Capabilities)
 }

@@ -44,6 +44,7 @@ type Statement struct {
 	// Types is the generation of parameter types bound to it, 0 for none;
 	// what generations mean is the owner's.
 	Types uint32
+	used  uint64 // Conn.uses when it was used last
 }
 
 // The states of a connection.
@@ -87,7 +88,7 @@ type Conn struct {
 	// Dirt is what the owner leaves behind.
 	Dirt Dirt
 	// Statements are the owner's prepared statements that exist on this
-	// connection, by the owner's own number.
+	// connection, by the owner's own number; see SetStatement.
 	Statements map[uint32]Statement
 
 	// Salvage, if not nil, is read from a parked connection before somebody
@@ -96,14 +97,16 @@ type Conn struct {
 	Salvage *Salvage
 
 	*claim
-	pool      *Pool
-	epoch     uint64
-	owner     uint64 // the session that used it last
-	collation byte   // of the handshake; a reset returns to it
-	mariadb   bool
-	modeKnown bool // BaseMode has been reported; it may be empty
-	opened    time.Time
-	idleSince time.Time // while in the pool's list
+	pool        *Pool
+	uses        uint64 // of prepared statements, counted
+	packetLimit int    // max_allowed_packet; 0 = not known
+	epoch       uint64
+	owner       uint64 // the session that used it last
+	collation   byte   // of the handshake; a reset returns to it
+	mariadb     bool
+	modeKnown   bool // BaseMode has been reported; it may be empty
+	opened      time.Time
+	idleSince   time.Time // while in the pool's list
 }
 
 // Park leaves the connection without giving it up. The owner must not touch

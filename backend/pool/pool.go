@@ -20,6 +20,9 @@ type Limits struct {
 	IdleTimeout time.Duration // after which an idle one is closed; 0 = never
 	MaxLifetime time.Duration // after which one is closed when it is free; 0 = never
 	WaitTimeout time.Duration // how long Acquire waits at MaxConnections
+	// MaxStatements is how many prepared statements a connection may have; 0 =
+	// no limit.
+	MaxStatements int
 }
 
 // Request says what connection is wanted.
@@ -486,6 +489,9 @@ func (p *Pool) sweep() {
 	}
 	limits := p.limits.Load()
 	now := time.Now()
+	for _, c := range p.takeLaden(now) {
+		c.Leave()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	keep := p.idle[:0]

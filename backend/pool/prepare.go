@@ -141,7 +141,7 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 	}
 	if reset {
 		clear(c.Statements)
-		c.Dirt = Clean
+		c.Dirt, c.packetLimit = Clean, 0
 	}
 	c.Profile, c.owner = want, owner
 	return reset, nil

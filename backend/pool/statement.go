@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -23,7 +22,7 @@ func (c *Conn) Prepare(number uint32, text []byte, under *Profile) error {
 	if err == nil {
 		var st wire.StmtPrepareOK
 		if st, err = c.prepare(text); err == nil {
-			c.Statements[number] = Statement{ID: st.StatementID}
+			c.SetStatement(number, Statement{ID: st.StatementID})
 		}
 	}
 	if err != nil && !isServerError(err) {
@@ -123,20 +122,4 @@ func (c *Conn) prepare(text []byte) (wire.StmtPrepareOK, error) {
 	}
 	c.Wire.Idle()
 	return st, nil
-}
-
-// CloseStatement closes a prepared statement, if the connection has it. The
-// command has no answer.
-func (c *Conn) CloseStatement(number uint32) error {
-	st, ok := c.Statements[number]
-	if !ok {
-		return nil
-	}
-	delete(c.Statements, number)
-	var p [9]byte
-	p[0] = 5
-	p[4] = byte(wire.ComStmtClose)
-	binary.LittleEndian.PutUint32(p[5:], st.ID)
-	_, err := c.Wire.Write(p[:])
-	return err
 }

@@ -63,6 +63,7 @@ func poolLimits(cfg *conf.Config) pool.Limits {
 	return pool.Limits{
 		MaxIdle: cfg.Pool.MaxIdle, IdleTimeout: cfg.Pool.IdleTimeout,
 		MaxLifetime: cfg.Pool.MaxLifetime, WaitTimeout: cfg.Pool.WaitTimeout,
+		MaxStatements: cfg.Pool.MaxPreparedStatements,
 	}
 }
 
@@ -91,13 +92,16 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		serverVersion = ""
 	}
 	return &proxy.Config{
-		Users: users, Rules: routingRules(cfg),
+		NodeID: uint32(cfg.NodeID),
+		Users:  users, Rules: routingRules(cfg),
 		MaxConnections: cfg.Proxy.MaxConnections,
 		ConnectTimeout: cfg.Proxy.ConnectTimeout, WaitTimeout: cfg.Proxy.WaitTimeout,
-		ConsistencyWait: cfg.Consistency.Wait,
-		Sticky:          stickyReads(cfg.Routing.Sticky),
-		ServerVersion:   serverVersion,
-		Allow:           cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
+		MaxPreparedStatements: cfg.Proxy.MaxPreparedStatements,
+		WriteTimeout:          cfg.Proxy.WriteTimeout,
+		ConsistencyWait:       cfg.Consistency.Wait,
+		Sticky:                stickyReads(cfg.Routing.Sticky),
+		ServerVersion:         serverVersion,
+		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
 }
 

@@ -33,8 +33,9 @@ type Prepared struct {
 
 // PreparedStore holds a session's prepared statements. The zero value is empty.
 type PreparedStore struct {
-	lastID uint32
-	byID   map[uint32]*Prepared
+	lastID   uint32
+	byID     map[uint32]*Prepared
+	textSize int
 }
 
 // NextID returns the number for a statement about to be prepared.
@@ -57,16 +58,25 @@ func (ps *PreparedStore) Add(p *Prepared) {
 		ps.byID = map[uint32]*Prepared{}
 	}
 	ps.byID[p.ID] = p
+	ps.textSize += len(p.Text)
 }
 
 // Get returns a statement, nil if there is none of that number.
 func (ps *PreparedStore) Get(id uint32) *Prepared { return ps.byID[id] }
 
 // Remove forgets a statement.
-func (ps *PreparedStore) Remove(id uint32) { delete(ps.byID, id) }
+func (ps *PreparedStore) Remove(id uint32) {
+	if p := ps.byID[id]; p != nil {
+		ps.textSize -= len(p.Text)
+		delete(ps.byID, id)
+	}
+}
 
 // Clear forgets all of them. Numbers are not used again.
-func (ps *PreparedStore) Clear() { ps.byID = nil }
+func (ps *PreparedStore) Clear() { ps.byID, ps.textSize = nil, 0 }
+
+// TextSize returns the bytes of text of all of them together.
+func (ps *PreparedStore) TextSize() int { return ps.textSize }
 
 // Len returns how many there are.
 func (ps *PreparedStore) Len() int { return len(ps.byID) }
