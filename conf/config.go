@@ -51,12 +51,15 @@ type Proxy struct {
 }
 
 // TLS says how one side of the proxy encrypts. Mode is off, preferred or
-// required; the others are paths of PEM files, empty = none.
+// required, towards backends also verify_ca or verify_identity; the others are
+// paths of PEM files, empty = none.
 type TLS struct {
 	Mode string `toml:"mode"`
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
 	CA   string `toml:"ca"`
+	// Files is what was in the files when they were read; empty with Mode off.
+	Files TLSFiles `toml:"-"`
 }
 
 // Admin is the console and the HTTP port.
@@ -83,6 +86,7 @@ type User struct {
 	Password       Secret `toml:"password"`
 	MaxConnections int    `toml:"max_connections"` // of this user's clients; 0 = no limit of its own
 	Consistency    string `toml:"consistency"`     // off, session or global
+	TLS            string `toml:"tls"`             // any, required or x509
 }
 
 // Roles of a Backend as the file names them. Atlas's and MySQL's other words
@@ -234,7 +238,7 @@ func Default() *Config {
 
 // defaultUser, defaultBackend and defaultRule are what an entry of the lists
 // starts from; keys they leave empty are required or empty by default.
-func defaultUser() User { return User{Consistency: "global"} }
+func defaultUser() User { return User{Consistency: "global", TLS: "any"} }
 
 func defaultBackend() Backend {
 	return Backend{Weight: weightUnset, MaxLag: time.Second, TLS: TLS{Mode: "off"}}

@@ -91,9 +91,11 @@ type field struct {
 
 // fields lists the keys of a table in the order of the struct.
 func fields(table reflect.Value) []field {
-	list := make([]field, table.NumField())
-	for i := range list {
-		list[i] = field{table.Type().Field(i).Tag.Get("toml"), table.Field(i)}
+	list := make([]field, 0, table.NumField())
+	for i := range table.NumField() {
+		if name := table.Type().Field(i).Tag.Get("toml"); name != "-" { // "-" is not in the file
+			list = append(list, field{name, table.Field(i)})
+		}
 	}
 	return list
 }

@@ -53,6 +53,7 @@ func diffTable(changes []Change, old, new reflect.Value, path, keyPath string) [
 		switch {
 		case isTable(o.Type()):
 			changes = diffTable(changes, o, n, at, keyAt)
+			changes = append(changes, diffFiles(o, n, at)...)
 		case isTables(o.Type()):
 			changes = diffTables(changes, o, n, at)
 		case !sameValue(o, n):
@@ -60,6 +61,19 @@ func diffTable(changes []Change, old, new reflect.Value, path, keyPath string) [
 		}
 	}
 	return changes
+}
+
+// diffFiles compares the content of files that have kept their names.
+func diffFiles(old, new reflect.Value, path string) []Change {
+	o, ok := old.Interface().(TLS)
+	if !ok {
+		return nil
+	}
+	n := new.Interface().(TLS)
+	if from, to := o.Files.describe(), n.Files.describe(); o.Cert == n.Cert && from != "" && to != "" && from != to {
+		return []Change{{Path: path + ".cert", Old: from, New: to}}
+	}
+	return nil
 }
 
 // sameValue compares two values that are not tables. A list that is nil

@@ -70,6 +70,7 @@ var keys = []key{
 	secret("users.password", live),
 	integer("users.max_connections", live, 0, maxConnections),
 	enum("users.consistency", live, nil, "off", "session", "global"),
+	enum("users.tls", live, nil, "any", "required", "x509"),
 
 	required(text("backends.address", live, "HOST:PORT, [IPv6]:PORT or unix:PATH", checkBackend)),
 	required(enum("backends.role", live, roleAliases, RolePrimary, RoleReplica, RoleAuto)),
@@ -77,7 +78,7 @@ var keys = []key{
 	integer("backends.max_connections", live, 0, maxConnections),
 	durationOrZero("backends.max_lag", live, time.Millisecond, day),
 	list("backends.tags", live, "letters, digits, dots, dashes or underscores", checkTag),
-	enum("backends.tls.mode", live, nil, "off", "preferred", "required"),
+	enum("backends.tls.mode", live, verifyAliases, "off", "preferred", "required", "verify_ca", "verify_identity"),
 	text("backends.tls.cert", live, "path", nil),
 	text("backends.tls.key", live, "path", nil),
 	text("backends.tls.ca", live, "path", nil),
@@ -129,6 +130,7 @@ var (
 		"master": RolePrimary, "primary": RolePrimary,
 		"slave": RoleReplica, "replica": RoleReplica,
 	}
+	verifyAliases = map[string]string{"verify": "verify_identity"}
 	targetAliases = map[string]string{"master": "primary", "slave": "replica"}
 )
 

@@ -64,7 +64,7 @@ func TestAMinimalFileIsCompletedByDefaults(t *testing.T) {
 	cfg := parseFile(t, "testdata/good/minimal.toml", noEnv)
 	want := Default()
 	want.Admin.Password = NewSecret("s3cret")
-	want.Users = []User{{Name: "app", Password: NewSecret("pw"), Consistency: "global"}}
+	want.Users = []User{{Name: "app", Password: NewSecret("pw"), Consistency: "global", TLS: "any"}}
 	want.Backends = []Backend{{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, TLS: TLS{Mode: "off"}}}
 	want.Monitor.Username, want.Monitor.Password = "app", NewSecret("pw")
 	if diff := cmp.Diff(want, cfg, cmpPrefix); diff != "" {
@@ -96,8 +96,8 @@ func TestAFullFileIsReadToTheLastKey(t *testing.T) {
 		},
 		Auth: Auth{Source: "config"},
 		Users: []User{
-			{Name: "app", Password: NewSecret("Xp29at5F37"), Consistency: "session"},
-			{Name: "report", Password: NewSecret("r3port"), MaxConnections: 10, Consistency: "off"},
+			{Name: "app", Password: NewSecret("Xp29at5F37"), Consistency: "session", TLS: "any"},
+			{Name: "report", Password: NewSecret("r3port"), MaxConnections: 10, Consistency: "off", TLS: "any"},
 		},
 		Backends: []Backend{
 			{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, TLS: TLS{Mode: "off"}},

@@ -6,9 +6,7 @@ package conf
 // shrinks as features arrive; reference.toml and docs need no change then.
 var unsupported = map[string]string{
 	"proxy.proxy_protocol_from": `[]`,
-	"proxy.tls.mode":            `"off"`,
 	"auth.source":               `"config"`,
-	"backends.tls.mode":         `"off"`,
 	"ha.mode":                   `"off"`,
 	"log.sql":                   `"off"`,
 }

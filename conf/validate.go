@@ -17,6 +17,7 @@ func (d *decoder) validate(cfg *Config) {
 	d.validateBackends(cfg)
 	d.validateMonitor(&cfg.Monitor)
 	d.validateRules(cfg)
+	d.validateTLS(cfg)
 }
 
 // validateListeners wants at least one way in and every address once.

@@ -89,7 +89,7 @@ func startCopies(ctx context.Context, opts ClusterOptions, bin binaries, dir str
 			return err
 		}
 		var err error
-		servers[i], err = newServer(ctx, Options{opts.Flavour, uint32(i + 1), opts.Args}, bin, own)
+		servers[i], err = newServer(ctx, Options{Flavour: opts.Flavour, ServerID: uint32(i + 1), Args: opts.Args}, bin, own)
 		return err
 	})
 	return servers, errors.Join(err, os.RemoveAll(filepath.Join(dir, "template")))

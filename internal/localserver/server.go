@@ -22,6 +22,9 @@ type Options struct {
 	Flavour  Flavour
 	ServerID uint32   // 0 means 1
 	Args     []string // further command-line options of the server, kept for every start
+	// TLS is what the server encrypts with. Nil leaves MySQL to make its own
+	// certificates, and MariaDB 10.11 without TLS.
+	TLS *TLS
 }
 
 // Server is one running or stopped server. Its methods may be called from any
@@ -72,6 +75,11 @@ func newServer(ctx context.Context, opts Options, bin binaries, dir string) (*Se
 	if opts.ServerID == 0 {
 		opts.ServerID = 1
 	}
+	if opts.TLS != nil {
+		if err := opts.TLS.write(dir); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{opts: opts, bin: bin, dir: dir}
 	if err := s.openDB(); err != nil {
 		return nil, err
@@ -118,6 +126,9 @@ func (s *Server) command(extra []string) *exec.Cmd {
 	args := arguments(s.opts.Flavour, s.bin.view(s.dir), s.port.Number(), s.opts.ServerID)
 	if s.bin.pluginEd25 {
 		args = append(args, "--plugin-load-add=auth_ed25519")
+	}
+	if s.opts.TLS != nil {
+		args = append(args, s.opts.TLS.arguments(s.bin.view(s.dir))...)
 	}
 	if s.replica {
 		args = append(args, readOnly(s.opts.Flavour))
