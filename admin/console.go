@@ -25,6 +25,7 @@ type Credentials struct {
 // ConsoleConfig is how a Console is set up.
 type ConsoleConfig struct {
 	Credentials
+	Encryption Encryption
 	// Version is Telamon's own, the answer to SELECT VERSION.
 	Version string
 	// MaxConnections bounds the connections open at once; 0 = 64.
@@ -39,12 +40,13 @@ const defaultMaxConnections = 64
 // Console is the SQL console: a MySQL server whose statements are the
 // commands of docs/console.md. It is a prometheus.Collector of its own figures.
 type Console struct {
-	cfg     ConsoleConfig
-	deps    Deps
-	log     *zap.Logger
-	grammar grammar
-	account atomic.Pointer[account]
-	started time.Time
+	cfg        ConsoleConfig
+	deps       Deps
+	log        *zap.Logger
+	grammar    grammar
+	account    atomic.Pointer[account]
+	encryption atomic.Pointer[Encryption]
+	started    time.Time
 
 	throttle *throttle
 	lastID   atomic.Uint32
@@ -75,6 +77,7 @@ func NewConsole(cfg ConsoleConfig, deps Deps) *Console {
 		c.cfg.MaxConnections = defaultMaxConnections
 	}
 	c.SetCredentials(cfg.Credentials)
+	c.SetEncryption(cfg.Encryption)
 	c.cfg.Credentials = Credentials{}
 	return c
 }

@@ -215,9 +215,19 @@ type Counts struct {
 	// up; ConsistencyMisses those that went to the primary because it had not.
 	ConsistencyWaits, ConsistencyMisses uint64
 	LoginFailures                       uint64
+	// TLSAccepted and TLSFailures are handshakes with clients.
+	TLSAccepted, TLSFailures uint64
+	// Certificates are those in use.
+	Certificates []Certificate
 
 	LastReload   time.Time // zero = never since start
 	LastReloadOK bool
+}
+
+// Certificate is one Telamon shows to others.
+type Certificate struct {
+	Key      string // of the configuration that names it
+	NotAfter time.Time
 }
 
 // Counters reads the process-wide figures.

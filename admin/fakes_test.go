@@ -159,6 +159,7 @@ func (f *fakeProxy) Diff() ([]Change, error) { return nil, errors.New("telamon.t
 
 func (f *fakeProxy) Counts() Counts {
 	return Counts{Clients: 3, MaxClients: 4000, Accepted: 10, Refused: 1, LoginFailures: 2,
+		TLSAccepted: 5, TLSFailures: 4, Certificates: []Certificate{{"proxy.tls.cert", time.Unix(1800000000, 0)}},
 		LastReload: time.Unix(1700000000, 0), LastReloadOK: true}
 }
 

@@ -71,11 +71,15 @@ var (
 	clientsAccepted  = counter("clients_accepted_total", "Client connections accepted.")
 	clientsRefused   = counter("clients_refused_total", "Client connections refused by a limit or an address list.")
 	loginFailures    = counter("client_login_failures_total", "Client logins refused.")
+	tlsAccepted      = counter("client_tls_handshakes_total", "Clients that have switched to TLS.")
+	tlsFailures      = counter("client_tls_failures_total", "TLS handshakes with clients that failed.")
 	sessionPanics    = counter("session_panics_total", "Sessions ended by a bug in telamon.")
 	readRetries      = counter("read_retries_total", "Reads repeated on another server after theirs was lost.")
 	unknownHints     = counter("unknown_hints_total", "Comments in the place of a hint that are none.")
 	consistencyWaits = counter("consistency_waits_total", "Reads that asked a replica whether it has caught up.")
 	consistencyMiss  = counter("consistency_misses_total", "Reads that went to the primary because their replica had not caught up in time.")
+
+	certificateEnd = gauge("certificate_expiry_timestamp_seconds", "When the certificate that the key of the configuration names ends.", "key")
 
 	reloadOK   = gauge("config_last_reload_successful", "1 if the last reload of the configuration was applied.")
 	reloadTime = gauge("config_last_reload_timestamp_seconds", "When the configuration was last reloaded; 0 = never since start.")
@@ -86,8 +90,8 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range []metric{
 		buildInfo, backendUp, backendState, backendWeight, backendLag, backendConnections, backendMax,
 		backendStatements, backendErrors, poolConnections, poolWaiting, poolOpened, poolReused, poolResets,
-		routed, clientsConnected, clientsMax, clientsAccepted, clientsRefused, loginFailures, sessionPanics,
-		readRetries, unknownHints, consistencyWaits, consistencyMiss, reloadOK, reloadTime,
+		routed, clientsConnected, clientsMax, clientsAccepted, clientsRefused, loginFailures, tlsAccepted, tlsFailures, sessionPanics,
+		readRetries, unknownHints, consistencyWaits, consistencyMiss, certificateEnd, reloadOK, reloadTime,
 	} {
 		ch <- m.desc
 	}
@@ -116,6 +120,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	clientsAccepted.emit(ch, float64(n.Accepted))
 	clientsRefused.emit(ch, float64(n.Refused))
 	loginFailures.emit(ch, float64(n.LoginFailures))
+	tlsAccepted.emit(ch, float64(n.TLSAccepted))
+	tlsFailures.emit(ch, float64(n.TLSFailures))
+	for _, c := range n.Certificates {
+		certificateEnd.emit(ch, float64(c.NotAfter.Unix()), c.Key)
+	}
 	sessionPanics.emit(ch, float64(n.Panics))
 	readRetries.emit(ch, float64(n.Retries))
 	unknownHints.emit(ch, float64(n.UnknownHints))

@@ -62,12 +62,15 @@ func (s *session) deps() *Deps { return &s.console.deps }
 // has been answered as far as possible and is to be closed.
 func (s *session) handshake() bool {
 	s.limit(loginTimeout)
-	salt := auth.NewSalt()
+	salt, encryption, offered := auth.NewSalt(), s.console.encryption.Load(), capabilities
+	if encryption.Config != nil {
+		offered |= wire.SSL
+	}
 	greeting := wire.HandshakeV10{
 		ServerVersion: serverVersion,
 		ConnectionID:  s.id,
 		Salt:          salt,
-		Capabilities:  capabilities,
+		Capabilities:  offered,
 		Collation:     wire.CollationUTF8General,
 		Status:        wire.Autocommit,
 		AuthPlugin:    defaultPlugin,
@@ -75,13 +78,17 @@ func (s *session) handshake() bool {
 	if s.write(greeting.Append(nil)) != nil {
 		return false
 	}
-	packet, err := s.conn.ReadPacket(maxLogin)
+	packet, err := s.readLogin(encryption)
 	if err != nil {
 		return false // a port check, not worth a line
 	}
 	var login wire.HandshakeResponse
 	if err := login.Parse(packet); err != nil {
 		s.lastErr(wire.NewErr(wire.CodeHandshake, "Bad handshake"))
+		return false
+	}
+	if encryption.Required && !s.secure() {
+		s.lastErr(wire.NewErr(wire.CodeSecureTransport, "Connections using insecure transport are prohibited while --require_secure_transport=ON."))
 		return false
 	}
 	s.user, s.caps = login.User, login.Capabilities&capabilities
@@ -96,6 +103,7 @@ func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSiz
 		Salt:          salt,
 		DefaultPlugin: defaultPlugin,
 		CanSwitch:     s.caps.Has(wire.PluginAuth),
+		Secure:        s.secure(),
 	}
 	step := x.Start(login.AuthPlugin, login.AuthResponse)
 	for step.Verdict == auth.Continue {

@@ -9,9 +9,12 @@ import (
 // exchange with what it has sent.
 func (s *Session) authenticate(cfg *Config, name string, start func(*auth.ServerExchange) auth.Step) (*User, error) {
 	user := cfg.Users[name]
+	if user != nil && !s.meets(user.Transport) {
+		user = nil // the password does not matter, and nobody learns whether it is right
+	}
 	x := auth.ServerExchange{
 		Salt: s.salt, CanSwitch: s.caps.Has(wire.PluginAuth),
-		Secure: s.client.NetConn().LocalAddr().Network() == "unix",
+		Secure: s.secure(),
 		Key:    s.proxy.loginKey,
 	}
 	if user != nil {

@@ -22,6 +22,7 @@ type counts struct {
 type totals struct {
 	counts
 	accepted, acceptErrors, refused, authFailures, panics atomic.Uint64
+	tlsAccepted, tlsFailures                              atomic.Uint64
 }
 
 func (t *totals) add(c *counts) {
@@ -39,6 +40,7 @@ func (t *totals) add(c *counts) {
 type Counts struct {
 	Clients, MaxClients                                   int
 	Accepted, AcceptErrors, Refused, AuthFailures, Panics uint64
+	TLSAccepted, TLSFailures                              uint64 // handshakes with clients
 	Statements, Retries, UnknownHints                     uint64
 	ConsistencyWaits, ConsistencyMisses                   uint64
 	// Routes counts statements by the reason of their routing decision.
@@ -59,6 +61,7 @@ func (p *Proxy) Counts() Counts {
 		Clients: clients, MaxClients: p.config.Load().MaxConnections,
 		Accepted: p.totals.accepted.Load(), AcceptErrors: p.totals.acceptErrors.Load(),
 		Refused: p.totals.refused.Load(), AuthFailures: p.totals.authFailures.Load(), Panics: p.totals.panics.Load(),
+		TLSAccepted: p.totals.tlsAccepted.Load(), TLSFailures: p.totals.tlsFailures.Load(),
 		Statements: sum.statements.Load(), Retries: sum.retries.Load(), UnknownHints: sum.unknownHints.Load(),
 		ConsistencyWaits: sum.waits.Load(), ConsistencyMisses: sum.behind.Load(),
 	}

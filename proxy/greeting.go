@@ -31,8 +31,12 @@ func (s *Session) greeting(cfg *Config) wire.HandshakeV10 {
 	if version == "" {
 		version = "5.7.0-telamon"
 	}
+	capabilities := offered
+	if cfg.TLS.Config != nil {
+		capabilities |= wire.SSL
+	}
 	return wire.HandshakeV10{
-		ServerVersion: version, ConnectionID: s.id, Salt: s.salt, Capabilities: offered,
+		ServerVersion: version, ConnectionID: s.id, Salt: s.salt, Capabilities: capabilities,
 		Collation: defaultCollation, Status: wire.Autocommit, AuthPlugin: plugin,
 	}
 }

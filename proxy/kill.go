@@ -93,9 +93,10 @@ func (s *Session) clientGone() bool {
 	}
 	gone := false
 	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
+		var b [8]byte
 		n, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		gone = e == nil && n == 0 || e != nil && e != syscall.EAGAIN && e != syscall.EINTR
+		gone = e == nil && n == 0 || e != nil && e != syscall.EAGAIN && e != syscall.EINTR ||
+			e == nil && s.encrypted.Load() && wire.IsTLSAlert(b[:n])
 	})
 	return gone || err != nil
 }

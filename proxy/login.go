@@ -34,12 +34,20 @@ func (s *Session) login(count int) error {
 		return err
 	}
 	p, err := s.client.ReadPacket(maxLogin)
+	if err == nil && wire.IsSSLRequest(p) && cfg.TLS.Config != nil {
+		p, err = s.startTLS(cfg)
+	}
 	if err != nil {
 		return err // a health check of TCP only, or garbage: no noise
 	}
 	var hello wire.HandshakeResponse
 	if wire.IsSSLRequest(p) || hello.Parse(p) != nil {
 		s.sendError(wire.NewErr(wire.CodeHandshake, "Bad handshake"))
+		return errRefused
+	}
+	if refusal := s.insecure(cfg); refusal != nil {
+		s.proxy.totals.refused.Add(1)
+		s.sendError(refusal)
 		return errRefused
 	}
 	s.caps = hello.Capabilities & offered

@@ -55,6 +55,8 @@ type Config struct {
 	// LoadBalancers are refused while the proxy is offline, and let in
 	// otherwise whatever Allow says (Atlas's lvs-ips).
 	LoadBalancers []netip.Prefix
+	// TLS of clients' connections.
+	TLS TLS
 }
 
 // User is an account clients log in as.
@@ -65,6 +67,8 @@ type User struct {
 	MaxConnections int
 	// Consistency is what the user's reads have to see.
 	Consistency router.Consistency
+	// Transport is what the user's connections must have.
+	Transport Transport
 }
 
 // Deps are the parts the proxy works with. All are required.

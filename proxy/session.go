@@ -71,6 +71,7 @@ type Session struct {
 	phase     atomic.Uint32
 	doing     atomic.Uint32 // the wire.Command being carried
 	startedAt time.Time
+	encrypted atomic.Bool // the connection speaks TLS
 	kill      killSwitch
 }
 

@@ -46,3 +46,12 @@ type quietly struct {
 }
 
 func (q quietly) Close() error { return q.socket.Close() }
+
+// IsTLSAlert reports whether p, the first bytes received of a TLS record, are
+// an alert, by which a peer says that it closes the connection, or that it
+// gives up: openly in TLS 1.2, and in TLS 1.3 as the only encrypted record of
+// its size, two bytes, their type and the tag (RFC 8446, 5.2 and 6).
+func IsTLSAlert(p []byte) bool {
+	const alert, applicationData, encryptedAlert = 21, 23, 2 + 1 + 16
+	return len(p) >= 5 && (p[0] == alert || p[0] == applicationData && p[3] == 0 && p[4] == encryptedAlert)
+}

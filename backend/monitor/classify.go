@@ -2,10 +2,12 @@ package monitor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
@@ -17,7 +19,10 @@ import (
 func classify(ctx context.Context, err error, c *watchedConn) Failure {
 	var server *mysql.MySQLError
 	var resolve *resolveError
+	var encryption *encryptionError
 	switch {
+	case errors.As(err, &encryption):
+		return Broken
 	case errors.As(err, &server):
 		return classifyNumber(server.Number)
 	case errors.As(err, &resolve):
@@ -34,6 +39,29 @@ func classify(ctx context.Context, err error, c *watchedConn) Failure {
 		return Protocol // everything arrived, and made no sense
 	}
 	return Broken
+}
+
+// encryptionError is a failure to agree on TLS: the server lives, and nobody
+// can use it.
+type encryptionError struct{ err error }
+
+func (e *encryptionError) Error() string { return "TLS: " + e.err.Error() }
+func (e *encryptionError) Unwrap() error { return e.err }
+
+// encryptionFailure marks errors of opening a connection that are of TLS.
+func encryptionFailure(err error) error {
+	var (
+		verify *tls.CertificateVerificationError
+		header tls.RecordHeaderError
+		alert  *net.OpError // with "remote error" or "local error" (Go 1.26, crypto/tls)
+	)
+	switch {
+	case errors.Is(err, mysql.ErrNoTLS):
+		return &encryptionError{errors.New("the server does not offer it, and backends.tls.mode demands it")}
+	case errors.As(err, &verify), errors.As(err, &header), errors.As(err, &alert) && strings.HasSuffix(alert.Op, " error"):
+		return &encryptionError{err}
+	}
+	return err
 }
 
 func classifyNumber(number uint16) Failure {

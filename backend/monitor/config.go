@@ -1,6 +1,10 @@
 package monitor
 
-import "time"
+import (
+	"time"
+
+	"github.com/telamondb/telamon/backend"
+)
 
 // Config says how servers are watched. It is a value; a running Monitor takes
 // a new one with SetConfig.
@@ -24,6 +28,10 @@ type Config struct {
 	Blind time.Duration
 
 	Maintenance Maintenance
+
+	// Encryption of the connections to a server; nil means none to any. A new
+	// one takes effect with the next connection.
+	Encryption func(*backend.Server) backend.Encryption
 }
 
 // Maintenance says how a replica that was out comes back.

@@ -90,13 +90,17 @@ func (p *SQLProber) connect(ctx context.Context, cfg Config) error {
 	c.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dialer.dial(ctx) }
 	c.Logger = &mysql.NopLogger{}
 	c.ConnectionAttributes = "program_name:telamon-monitor"
+	if cfg.Encryption != nil {
+		e := cfg.Encryption(p.server)
+		c.TLS, c.AllowFallbackToPlaintext = e.Config, e.Optional
+	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return err
 	}
 	conn, err := connector.Connect(ctx)
 	if err != nil {
-		return err
+		return encryptionFailure(err)
 	}
 	p.conn, p.opened, p.account = conn, time.Now(), account{cfg.Username, cfg.Password}
 	row, err := p.row(ctx, "SELECT VERSION()")

@@ -104,6 +104,7 @@ type Conn struct {
 	owner       uint64 // the session that used it last
 	collation   byte   // of the handshake; a reset returns to it
 	mariadb     bool
+	encrypted   bool
 	modeKnown   bool // BaseMode has been reported; it may be empty
 	opened      time.Time
 	idleSince   time.Time // while in the pool's list

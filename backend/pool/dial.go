@@ -21,6 +21,8 @@ type Dialer struct {
 	// Attributes are connection attributes shown in performance_schema, in
 	// wire form.
 	Attributes []byte
+	// Encryption of the connections to a server; nil means none to any.
+	Encryption func(*backend.Server) backend.Encryption
 }
 
 // dial opens a connection for login in the state of profile. An ERR of the

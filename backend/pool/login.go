@@ -47,12 +47,15 @@ func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
 	if profile.Schema != "" {
 		c.Caps |= wire.ConnectWithDB
 	}
-	exchange := auth.ClientExchange{Password: password, Secure: c.Server.Network == "unix"}
-	plugin, response := exchange.Start(greeting.AuthPlugin, greeting.Salt[:])
 	answer := wire.HandshakeResponse{
 		Capabilities: c.Caps, MaxPacket: 1 << 30, Collation: c.collation, User: c.Login.User,
-		AuthResponse: response, AuthPlugin: plugin, Database: profile.Schema, Attributes: d.Attributes,
+		Database: profile.Schema, Attributes: d.Attributes,
 	}
+	if err := c.encrypt(d.encryption(c.Server), greeting.Capabilities, &answer); err != nil {
+		return err
+	}
+	exchange := auth.ClientExchange{Password: password, Secure: c.encrypted || c.Server.Network == "unix"}
+	answer.AuthPlugin, answer.AuthResponse = exchange.Start(greeting.AuthPlugin, greeting.Salt[:])
 	c.Wire.WritePacket(answer.Append(nil))
 	if err := c.authenticate(&exchange); err != nil {
 		return err

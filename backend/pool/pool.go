@@ -344,7 +344,7 @@ func (p *Pool) put(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed, c.Dirt == MustClose, c.interrupted.Load(), !c.Valid(), expired(c, limits),
+	case p.closed, c.Dirt == MustClose, c.interrupted.Load(), !c.Valid(), p.expired(c, limits),
 		len(c.Wire.Buffered()) > 0, p.surplus() > 0:
 		p.remove(c)
 		p.serveWaiters()
@@ -359,8 +359,9 @@ func (p *Pool) put(c *Conn) {
 	}
 }
 
-func expired(c *Conn, limits *Limits) bool {
-	return limits.MaxLifetime > 0 && time.Since(c.opened) > limits.MaxLifetime
+// expired reports whether c is not to be used any more once it is free.
+func (p *Pool) expired(c *Conn, limits *Limits) bool {
+	return limits.MaxLifetime > 0 && time.Since(c.opened) > limits.MaxLifetime || !p.dialer.Load().accepts(c)
 }
 
 // discard is Conn.Discard.
@@ -498,7 +499,7 @@ func (p *Pool) sweep() {
 	for i, c := range p.idle {
 		tooMany := len(p.idle)-i > limits.MaxIdle
 		tooOld := limits.IdleTimeout > 0 && now.Sub(c.idleSince) > limits.IdleTimeout
-		if tooMany || tooOld || expired(c, limits) || !c.Valid() {
+		if tooMany || tooOld || p.expired(c, limits) || !c.Valid() {
 			p.remove(c)
 			continue
 		}

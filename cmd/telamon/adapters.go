@@ -304,6 +304,7 @@ func (v countersView) Counts() admin.Counts {
 		Clients: c.Clients, MaxClients: c.MaxClients, Accepted: c.Accepted, Refused: c.Refused, LoginFailures: c.AuthFailures,
 		Panics: c.Panics, Retries: c.Retries, UnknownHints: c.UnknownHints,
 		ConsistencyWaits: c.ConsistencyWaits, ConsistencyMisses: c.ConsistencyMisses,
+		TLSAccepted: c.TLSAccepted, TLSFailures: c.TLSFailures, Certificates: certificates(v.d.config.Load()),
 	}
 	if last := v.d.lastReload.Load(); last != nil {
 		counts.LastReload, counts.LastReloadOK = last.at, last.ok

@@ -47,6 +47,7 @@ func serverDialer(cfg *conf.Config) *pool.Dialer {
 	}
 	return &pool.Dialer{
 		Timeout:    loginTimeout,
+		Encryption: backendEncryption(cfg),
 		Attributes: attributes,
 		Password: func(user string) (string, bool) {
 			p, ok := passwords[user]
@@ -71,6 +72,7 @@ func monitorConfig(cfg *conf.Config) monitor.Config {
 	m := monitor.DefaultConfig()
 	m.Username, m.Password = cfg.Monitor.Username, cfg.Monitor.Password.Reveal()
 	m.Interval, m.Timeout = cfg.Monitor.Interval, cfg.Monitor.Timeout
+	m.Encryption = backendEncryption(cfg)
 	m.Fall, m.Rise = cfg.Monitor.Fall, cfg.Monitor.Rise
 	m.Maintenance = monitor.Maintenance{
 		Enabled: cfg.Maintenance.Enabled, MaxLag: cfg.Maintenance.MaxLag,
@@ -84,7 +86,7 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 	for _, u := range cfg.Users {
 		users[u.Name] = &proxy.User{
 			Name: u.Name, Verifier: auth.NewPasswordVerifier(u.Password.Reveal()), MaxConnections: u.MaxConnections,
-			Consistency: consistencyLevel(u.Consistency),
+			Consistency: consistencyLevel(u.Consistency), Transport: transport(u.TLS),
 		}
 	}
 	serverVersion := cfg.Proxy.ServerVersion
@@ -101,6 +103,7 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		ConsistencyWait:       cfg.Consistency.Wait,
 		Sticky:                stickyReads(cfg.Routing.Sticky),
 		ServerVersion:         serverVersion,
+		TLS:                   proxyTLS(cfg),
 		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
 }

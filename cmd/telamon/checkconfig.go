@@ -22,7 +22,7 @@ It exits 0 if the file can be used and 2 if not; warnings alone exit 0.`,
 		DisableFlagsInUseLine: true,
 
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := loadConfig(args[0], cmd.OutOrStdout()); err != nil {
+			if _, _, err := loadConfig(args[0], cmd.OutOrStdout()); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", args[0])
@@ -32,15 +32,16 @@ It exits 0 if the file can be used and 2 if not; warnings alone exit 0.`,
 }
 
 // loadConfig loads the file with the environment of this process and prints
-// all its problems, one per line, to out. The error, if one of them is fatal,
-// carries the exit code and has nothing more to print.
-func loadConfig(path string, out io.Writer) (*conf.Config, error) {
+// all its problems, one per line, to out; warnings are returned as well. The
+// error, if one of them is fatal, carries the exit code and has nothing more to
+// print.
+func loadConfig(path string, out io.Writer) (*conf.Config, []conf.Problem, error) {
 	cfg, problems := conf.Load(path, os.LookupEnv)
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}
 	if conf.Fatal(problems) {
-		return nil, &exitCode{code: exitUsage}
+		return nil, nil, &exitCode{code: exitUsage}
 	}
-	return cfg, nil
+	return cfg, problems, nil
 }

@@ -85,7 +85,7 @@ func newDaemon(path string, cfg *conf.Config, log *logger) (*daemon, error) {
 func (d *daemon) buildAdmin(cfg *conf.Config) {
 	deps := d.adminDeps()
 	d.console = admin.NewConsole(admin.ConsoleConfig{
-		Credentials: consoleCredentials(cfg), Version: programVersion(), Log: d.log.Named("console"),
+		Credentials: consoleCredentials(cfg), Encryption: consoleEncryption(cfg), Version: programVersion(), Log: d.log.Named("console"),
 	}, deps)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(

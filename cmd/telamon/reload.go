@@ -32,6 +32,12 @@ func (d *daemon) reload(_ context.Context, dryRun bool) ([]conf.Change, error) {
 		}
 		return nil, &badConfig{problems}
 	}
+	if ended := endedCertificate(d.path, d.config.Load(), next); ended != nil {
+		if !dryRun {
+			d.lastReload.Store(&reloadOutcome{at: time.Now()})
+		}
+		return nil, &badConfig{ended}
+	}
 	changes := conf.Diff(d.config.Load(), next)
 	if dryRun {
 		return changes, nil
@@ -44,10 +50,12 @@ func (d *daemon) reload(_ context.Context, dryRun bool) ([]conf.Change, error) {
 	d.monitor.SetConfig(monitorConfig(next))
 	d.proxy.Configure(proxyConfig(next))
 	d.console.SetCredentials(consoleCredentials(next))
+	d.console.SetEncryption(consoleEncryption(next))
 	d.http.SetCredentials(httpCredentials(next))
 	d.log.setLevel(next.Log.Level)
 	d.config.Store(next)
 	d.lastReload.Store(&reloadOutcome{at: time.Now(), ok: true})
+	d.logWarnings(problems)
 	return changes, nil
 }
 
@@ -80,6 +88,14 @@ func (d *daemon) hangup(ctx context.Context) {
 		d.log.Error("reload", zap.Error(err))
 	default:
 		d.logReload(changes)
+	}
+}
+
+// logWarnings logs what is doubtful in a configuration that is in use, such as
+// a certificate that ends soon.
+func (d *daemon) logWarnings(problems []conf.Problem) {
+	for _, p := range problems {
+		d.log.Warn("configuration", zap.Stringer("problem", p))
 	}
 }
 

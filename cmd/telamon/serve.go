@@ -42,7 +42,7 @@ to another proxy; USR1 ends that.`,
 }
 
 func serve(cmd *cobra.Command, path string) error {
-	cfg, err := loadConfig(path, cmd.ErrOrStderr())
+	cfg, warnings, err := loadConfig(path, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func serve(cmd *cobra.Command, path string) error {
 	defer signal.Stop(signals)
 	if err := d.listen(); err != nil {
 		return err
+	}
+	if cfg.Log.Path != "" { // on stderr they are already
+		d.logWarnings(warnings)
 	}
 	log.Info("starting", zap.String("version", programVersion()), zap.String("config", path), zap.Int("pid", os.Getpid()))
 	serving, stop := context.WithCancel(cmd.Context())

@@ -38,6 +38,8 @@ type Options struct {
 	// compression. (This package does not import wire/compress, whose tests
 	// use it.)
 	Frames func(below net.Conn, agreed wire.Capability) wire.Frames
+	// TLS, if not nil, is offered.
+	TLS *tls.Config
 }
 
 // DefaultGreeting is what fake servers say.
@@ -70,6 +72,9 @@ func (o *Options) greeting() wire.HandshakeV10 {
 	if o.Greeting.AuthPlugin != "" {
 		g.AuthPlugin = o.Greeting.AuthPlugin
 	}
+	if o.TLS != nil {
+		g.Capabilities |= wire.SSL
+	}
 	g.ConnectionID = connectionID.Add(1)
 	g.Salt = auth.NewSalt()
 	return g
@@ -84,6 +89,11 @@ func Accept(nc net.Conn, o Options) (*Peer, error) {
 		return nil, err
 	}
 	b, err := p.Read()
+	if err == nil && o.TLS != nil && wire.IsSSLRequest(b) {
+		if err = p.StartTLS(tls.Server, o.TLS); err == nil {
+			b, err = p.Read()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read login: %w", err)
 	}
@@ -179,7 +189,7 @@ func Login(nc net.Conn, c Credentials) (*Peer, error) {
 	p.Login = c.login(&p.Greeting)
 	p.Capabilities = p.Login.Capabilities
 	if c.TLS != nil && p.Greeting.Capabilities.Has(wire.SSL) {
-		if err := p.startTLS(nc, c.TLS); err != nil {
+		if err := p.startTLS(c.TLS); err != nil {
 			return nil, err
 		}
 		x.Secure = true
@@ -228,18 +238,14 @@ func (c *Credentials) login(g *wire.HandshakeV10) wire.HandshakeResponse {
 	return h
 }
 
-func (p *Peer) startTLS(nc net.Conn, config *tls.Config) error {
+func (p *Peer) startTLS(config *tls.Config) error {
 	if err := p.Send(p.Login.AppendSSLRequest(nil)); err != nil {
 		return err
 	}
-	seq := p.Seq
-	t := tls.Client(nc, config)
-	if err := t.Handshake(); err != nil {
-		return err
-	}
-	p.Conn = wire.NewConn(t)
-	p.Seq = seq
-	return nil
+	return p.StartTLS(func(nc net.Conn, config *tls.Config) *tls.Conn {
+		p.TLSConn = tls.Client(nc, config)
+		return p.TLSConn
+	}, config)
 }
 
 func (p *Peer) authenticate(x *auth.ClientExchange) error {

@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"crypto/tls"
 	"fmt"
 
 	"github.com/telamondb/telamon/wire"
@@ -19,6 +20,8 @@ type Peer struct {
 	Login        wire.HandshakeResponse
 	// Status goes into every OK and EOF that the steps send.
 	Status wire.Status
+	// TLSConn is a client's TLS, for what goes on below the packets.
+	TLSConn *tls.Conn
 }
 
 // Send sends payloads as packets that go on from the last one received.
