@@ -167,7 +167,11 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 		s.response.PreparedID = s.preparing.ID
 	}
 	s.noteBlindWrite(c)
-	n, err := c.Wire.Write(s.cmd.packet)
+	request, err := s.request(c)
+	if err != nil {
+		return err
+	}
+	n, err := c.Wire.Write(request)
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}
 	}

@@ -22,6 +22,8 @@ type command struct {
 	// packet is the request with its header, payload what follows the header;
 	// of a streamed one, the part that has arrived.
 	packet, payload []byte
+	// textAt is where the statement begins in payload (COM_QUERY).
+	textAt int
 	// size is the number of bytes to discard from the buffer at the end.
 	size int
 	// streamed: more of it follows on the connection, left bytes of the first

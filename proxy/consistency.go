@@ -67,7 +67,7 @@ var consistencySetting = regexp.MustCompile(`(?i)^\s*SET\s+@telamon_consistency\
 // setConsistency carries out SET @telamon_consistency = ..., and reports
 // whether the statement is that.
 func (s *Session) setConsistency() bool {
-	m := consistencySetting.FindSubmatch(s.cmd.payload[1:])
+	m := consistencySetting.FindSubmatch(s.facts.Stmt)
 	if m == nil {
 		return false
 	}

@@ -44,16 +44,17 @@ type entry struct {
 // fakeConn is one connection of a fake.
 type fakeConn struct {
 	*wiretest.Peer
-	fake     *fake
-	id       uint32
-	schema   string
-	vars     map[string]string
-	users    map[string]string // user variables
-	tracked  map[string]bool
-	insertID uint64
-	prepared map[uint32]*fakeStmt
-	lastStmt uint32
-	multi    bool
+	fake      *fake
+	id        uint32
+	schema    string
+	vars      map[string]string
+	users     map[string]string // user variables
+	tracked   map[string]bool
+	insertID  uint64
+	attribute string // the only query attribute sent with the statement
+	prepared  map[uint32]*fakeStmt
+	lastStmt  uint32
+	multi     bool
 
 	// killed is closed by KILL QUERY while a statement runs; guarded by fake.mu.
 	killed  chan struct{}
@@ -81,10 +82,15 @@ var defaultVars = map[string]string{
 
 // newFake starts a server.
 func newFake(t testing.TB, name string) *fake {
+	return newFakeWith(t, name, wire.LocalFiles|wire.QueryAttributes)
+}
+
+// newFakeWith starts one that has caps besides the usual ones.
+func newFakeWith(t testing.TB, name string, caps wire.Capability) *fake {
 	t.Helper()
 	f := &fake{name: name, conns: map[uint32]*fakeConn{}, limit: 128 << 20}
 	greeting := wiretest.DefaultGreeting()
-	greeting.Capabilities |= wire.LocalFiles
+	greeting.Capabilities |= caps
 	f.Server = wiretest.NewServer(t, wiretest.Options{Greeting: greeting}, f.serve)
 	return f
 }
@@ -174,6 +180,7 @@ func (f *fake) serve(p *wiretest.Peer) error {
 
 func (c *fakeConn) handle(cmd wire.Command, arg []byte) error {
 	f := c.fake
+	arg = c.takeAttributes(cmd, arg)
 	text := string(arg)
 	if len(text) > 1000 {
 		text = text[:1000]
@@ -476,6 +483,8 @@ func (c *fakeConn) expression(expr string) (wire.Value, bool) {
 		return wire.Value{Text: c.schema, Null: c.schema == ""}, true
 	case expr == "LAST_INSERT_ID()":
 		return wire.Value{Text: strconv.FormatUint(c.insertID, 10)}, true
+	case expr == "attribute":
+		return wire.Value{Text: c.attribute}, true
 	case expr == "missing":
 		return wire.Value{}, false
 	case strings.HasPrefix(expr, "var_"):

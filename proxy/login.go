@@ -50,7 +50,7 @@ func (s *Session) login(count int) error {
 		s.sendError(refusal)
 		return errRefused
 	}
-	s.caps = hello.Capabilities & offered
+	s.caps = hello.Capabilities & greeting.Capabilities
 	user, err := s.authenticate(cfg, hello.User, func(x *auth.ServerExchange) auth.Step {
 		x.DefaultPlugin = greeting.AuthPlugin
 		return x.Start(hello.AuthPlugin, hello.AuthResponse)

@@ -23,7 +23,8 @@ type Login struct {
 // that its server connection has to agree with it (CLIENT_FOUND_ROWS changes
 // affected rows, CLIENT_MULTI_STATEMENTS lets a second statement run, ...).
 const LoginFlags = wire.FoundRows | wire.NoSchema | wire.ODBC | wire.LocalFiles | wire.IgnoreSpace |
-	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords
+	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords |
+	wire.QueryAttributes
 
 // Dirt says what the owner has left behind in a connection besides its Profile.
 type Dirt uint8
@@ -246,8 +247,11 @@ func (c *Conn) noteMode(changes []byte) {
 // queue puts a command into the send buffer.
 func (c *Conn) queue(cmd wire.Command, arg string) {
 	c.Wire.Seq = 0
-	p := make([]byte, 0, 1+len(arg))
+	p := make([]byte, 0, 3+len(arg))
 	p = append(p, byte(cmd))
+	if cmd == wire.ComQuery && c.Caps.Has(wire.QueryAttributes) {
+		p = append(p, wire.NoAttributes...)
+	}
 	c.Wire.WritePacket(append(p, arg...))
 }
 
