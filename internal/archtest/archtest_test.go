@@ -83,6 +83,7 @@ var allowed = map[string][]string{
 
 	// Black boxes: they may use servers and clients, not the proxy's insides.
 	"integration":         {"integration/harness", "internal/*"},
+	"integration/suites":  {"internal/*", mysqlDriver},
 	"integration/harness": {"internal/*", mysqlDriver, xSys},
 	"integration/bench":   {"integration/bench/*", "integration/harness", "internal/*", mysqlDriver, xSys},
 	"integration/bench/*": {"integration/bench/*", "internal/*", mysqlDriver, xSys},
