@@ -128,13 +128,17 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 		c.queue(wire.ComQuery, string(set))
 		n++
 	}
-	if have.Schema != want.Schema {
+	// A reset keeps the schema, but character_set_database and
+	// collation_database become the server's (measured on both flavours): LOAD
+	// DATA would read files in another character set.
+	again := reset && want.Schema != "" && have.Schema == want.Schema
+	if again || have.Schema != want.Schema {
 		c.queue(wire.ComInitDB, want.Schema)
 		n++
 	}
 	if n > 0 {
 		c.setDeadline(time.Now().Add(timeout))
-		if err := c.exchange(n); err != nil {
+		if err := c.exchange(n); err != nil && !(again && isDropped(err)) {
 			return reset, fmt.Errorf("preparing a connection to %s: %w", c.Server, err)
 		}
 		c.setDeadline(time.Time{})
@@ -145,6 +149,14 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 	}
 	c.Profile, c.owner = want, owner
 	return reset, nil
+}
+
+// isDropped reports whether err says that the schema is not there (1049) or not
+// for this user any more (1044), and nothing else. A session that had selected it
+// before keeps its name, and so does its connection.
+func isDropped(err error) bool {
+	e, ok := errors.AsType[*wire.Err](err)
+	return ok && (e.Code == 1049 || e.Code == 1044) && err.Error() == e.Error()
 }
 
 // Adopt brings the owner's own connection up to date with its profile. After
