@@ -163,6 +163,7 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	}
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	s.response.View = &s.state.Track
+	s.response.KeepRow = facts != nil && facts.Flags.Has(lex.FlagUserLock)
 	if s.preparing != nil {
 		s.response.PreparedID = s.preparing.ID
 	}

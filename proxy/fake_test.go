@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -392,7 +393,7 @@ func (c *fakeConn) set(rest string) (bool, error) {
 		name, value = strings.TrimSpace(name), strings.Trim(strings.TrimSpace(value), "'")
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "@@session."), "@@")
 		if user, ok := strings.CutPrefix(name, "@"); ok {
-			c.users[user] = value
+			c.users[strings.Trim(user, "`")] = userValue(item)
 			continue
 		}
 		if v, ok := strings.CutPrefix(value, "@@session."); ok {
@@ -412,6 +413,19 @@ func (c *fakeConn) set(rest string) (bool, error) {
 		}
 	}
 	return false, c.ok(changes)
+}
+
+// userValue returns what @x = ... assigns: a literal, or the proxy's spelling
+// of one, _charset X'...' COLLATE collation.
+func userValue(item string) string {
+	_, value, _ := strings.Cut(item, "=")
+	if _, digits, ok := strings.Cut(value, " X'"); ok {
+		digits, _, _ = strings.Cut(digits, "'")
+		if b, err := hex.DecodeString(digits); err == nil {
+			return string(b)
+		}
+	}
+	return strings.Trim(strings.TrimSpace(value), "'")
 }
 
 func (c *fakeConn) autocommit(changes []byte, value string) []byte {

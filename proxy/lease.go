@@ -228,11 +228,6 @@ func (s *Session) chooseAgain(t *backend.Topology, exclude *backend.Server) (*ba
 
 // leaseOn returns the session's connection to a server, a new one if need be.
 func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
-	if s.state.Unread {
-		if err := s.readCollation(); err != nil {
-			return nil, err
-		}
-	}
 	for i := range s.leases {
 		if s.leases[i].conn.Server != st.Server {
 			continue
@@ -291,21 +286,6 @@ func (s *Session) own(i int) (*pool.Conn, bool) {
 		return nil, false
 	}
 	return c, true
-}
-
-// readCollation completes the session's profile from the connection that has it.
-func (s *Session) readCollation() error {
-	if s.pinned == nil {
-		s.state.Unread = false
-		return nil
-	}
-	name, err := s.pinned.QueryValue("SELECT @@collation_connection")
-	if err != nil {
-		return &lostError{server: s.pinned.Server, err: err, unsent: true}
-	}
-	s.state.CollationRead(name)
-	s.pinned.Profile = s.state.Profile
-	return nil
 }
 
 // park leaves a connection to the session or, if somebody waits for one, to

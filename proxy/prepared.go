@@ -159,6 +159,9 @@ func (s *Session) stmtExecute() error {
 	}
 	p.BindExecute(s.cmd.payload, &e)
 	s.facts = p.Facts
+	if p.Profile != s.state.Profile {
+		s.facts.Flags &^= lex.FlagPlainAssign // a string in it is of another collation
+	}
 	s.route(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()

@@ -250,8 +250,7 @@ func endsOrFails(f *lex.Facts) bool {
 		1<<lex.Insert | 1<<lex.Replace | 1<<lex.Update | 1<<lex.Delete | 1<<lex.Select | 1<<lex.Empty |
 		1<<lex.Explain | 1<<lex.Diagnostics
 	const harmful = lex.FlagUserLock | lex.FlagSideEffect | lex.FlagUnknownFunction | lex.FlagSetGlobal |
-		lex.FlagUncertain | lex.FlagExecutableComment | lex.FlagInto | lex.FlagUserVarRead | lex.FlagSetAutocommit |
-		lex.FlagLocking
+		lex.FlagUncertain | lex.FlagExecutableComment | lex.FlagInto | lex.FlagSetAutocommit | lex.FlagLocking
 	return f.Classes&^harmless == 0 && !f.Flags.Has(harmful)
 }
 

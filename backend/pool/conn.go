@@ -106,7 +106,8 @@ type Conn struct {
 	collation   byte   // of the handshake; a reset returns to it
 	mariadb     bool
 	encrypted   bool
-	modeKnown   bool // BaseMode has been reported; it may be empty
+	modeKnown   bool                 // BaseMode has been reported; it may be empty
+	reports     func(changes []byte) // of exchange, while Report runs
 	opened      time.Time
 	idleSince   time.Time // while in the pool's list
 }
@@ -227,6 +228,9 @@ func (c *Conn) exchange(n int) error {
 			}
 			c.Status = ok.Status
 			c.noteMode(ok.SessionChanges)
+			if c.reports != nil {
+				c.reports(ok.SessionChanges)
+			}
 		default:
 			return fmt.Errorf("unexpected packet %.1x of %d bytes from %s", p, len(p), c.Server)
 		}
@@ -258,8 +262,10 @@ func (c *Conn) queue(cmd wire.Command, arg string) {
 // Query runs a statement of Telamon's own that has no result set. A statement
 // that fails returns *wire.Err; any other error means the connection is lost.
 func (c *Conn) Query(sql string) error {
-	c.queue(wire.ComQuery, sql)
-	return c.exchange(1)
+	return c.bounded(func() error {
+		c.queue(wire.ComQuery, sql)
+		return c.exchange(1)
+	})
 }
 
 // QueryValue runs a statement of Telamon's own and returns the first column of

@@ -69,17 +69,37 @@ func trackingSQL(mariadb bool) string {
 		"session_track_state_change=0,session_track_transaction_info='OFF',session_track_gtids=OWN_GTID,sql_mode=@@session.sql_mode"
 }
 
-// Retrack re-establishes the reporting of session state after a client has
-// touched its settings, and what of them is part of a profile.
-func (c *Conn) Retrack(p *Profile) error {
-	set := []byte(trackingSQL(c.mariadb))
-	for _, v := range p.Vars {
-		if strings.HasPrefix(v.Name, "session_track_") {
-			set = append(append(append(set, ','), v.Name...), '=')
-			set = appendValue(set, v)
+// Report has the server report session variables by assigning them to
+// themselves; changes is told what it reports. With retrack the client has
+// touched the settings of the reporting, which are established again first,
+// along with those of them that are part of a profile. Errors are as for Query.
+func (c *Conn) Report(retrack *Profile, names []string, changes func([]byte)) error {
+	n := 0
+	if retrack != nil {
+		set := []byte(trackingSQL(c.mariadb))
+		for _, v := range retrack.Vars {
+			if strings.HasPrefix(v.Name, "session_track_") {
+				set = append(append(append(set, ','), v.Name...), '=')
+				set = appendValue(set, v)
+			}
 		}
+		c.queue(wire.ComQuery, string(set))
+		n++
 	}
-	return c.Query(string(set))
+	if len(names) > 0 {
+		sql := "SET "
+		for i, name := range names {
+			if i > 0 {
+				sql += ","
+			}
+			sql += name + "=@@session." + name
+		}
+		c.queue(wire.ComQuery, sql)
+		n++
+	}
+	c.reports = changes
+	defer func() { c.reports = nil }()
+	return c.bounded(func() error { return c.exchange(n) })
 }
 
 // MariaDB reports whether the server is of that flavour.
