@@ -47,6 +47,7 @@ type Proxy struct {
 	Allow             Networks `toml:"allow"`          // empty = everybody
 	LBIPs             Networks `toml:"lb_ips"`
 	ProxyProtocolFrom Networks `toml:"proxy_protocol_from"`
+	Compression       []string `toml:"compression"` // zlib, zstd: what clients are offered
 	TLS               TLS      `toml:"tls"`
 }
 
@@ -108,6 +109,7 @@ type Backend struct {
 	MaxConnections int           `toml:"max_connections"` // 0 = no limit
 	MaxLag         time.Duration `toml:"max_lag"`         // a replica later than this serves no reads; 0 = replication is not looked at
 	Tags           []string      `toml:"tags"`
+	Compression    string        `toml:"compression"` // off, zlib or zstd
 	TLS            TLS           `toml:"tls"`
 }
 
@@ -205,6 +207,7 @@ func Default() *Config {
 			WaitTimeout:           8 * time.Hour,
 			WriteTimeout:          time.Minute,
 			ServerVersion:         "auto",
+			Compression:           []string{"zlib", "zstd"},
 			MaxPreparedStatements: 16382,
 			TLS:                   TLS{Mode: "off"},
 		},
@@ -241,7 +244,7 @@ func Default() *Config {
 func defaultUser() User { return User{Consistency: "global", TLS: "any"} }
 
 func defaultBackend() Backend {
-	return Backend{Weight: weightUnset, MaxLag: time.Second, TLS: TLS{Mode: "off"}}
+	return Backend{Weight: weightUnset, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}
 }
 
 func defaultRule() Rule { return Rule{} }

@@ -172,6 +172,7 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	if err != nil {
 		return err
 	}
+	c.Wire.StartCommand()
 	n, err := c.Wire.Write(request)
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}

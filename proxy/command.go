@@ -45,6 +45,9 @@ func (s *Session) readCommand() error {
 		b := s.client.Buffered()
 		if len(b) >= wire.HeaderSize {
 			n := wire.PacketLen(b)
+			if s.client.Framed() {
+				b[3] = 0
+			}
 			if b[3] != 0 {
 				s.client.Seq = b[3] + 1
 				return wire.ErrSequence

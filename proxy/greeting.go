@@ -30,7 +30,7 @@ func (s *Session) greeting(cfg *Config) wire.HandshakeV10 {
 	if version == "" {
 		version = "5.7.0-telamon"
 	}
-	capabilities := s.offers()
+	capabilities := s.offers() | s.compressions(cfg)
 	if cfg.TLS.Config != nil {
 		capabilities |= wire.SSL
 	}

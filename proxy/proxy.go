@@ -20,6 +20,7 @@ import (
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/internal/backoff"
 	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
 )
 
@@ -48,6 +49,8 @@ type Config struct {
 	Sticky Sticky
 	// ConsistencyWait is how long a read may wait for a replica to catch up.
 	ConsistencyWait time.Duration
+	// Compression are the capabilities of compression that clients are offered.
+	Compression wire.Capability
 	// ServerVersion is what clients see; "" = the primary's.
 	ServerVersion string
 	// Allow are the networks clients may come from; empty = all.

@@ -250,7 +250,7 @@ func (c *Conn) noteMode(changes []byte) {
 
 // queue puts a command into the send buffer.
 func (c *Conn) queue(cmd wire.Command, arg string) {
-	c.Wire.Seq = 0
+	c.Wire.StartCommand()
 	p := make([]byte, 0, 3+len(arg))
 	p = append(p, byte(cmd))
 	if cmd == wire.ComQuery && c.Caps.Has(wire.QueryAttributes) {

@@ -23,6 +23,10 @@ type Dialer struct {
 	Attributes []byte
 	// Encryption of the connections to a server; nil means none to any.
 	Encryption func(*backend.Server) backend.Encryption
+	// Compression is the capability that stands for the compression wanted of a
+	// server: Compress, ZstdCompress or 0. A server that does not offer it is
+	// spoken to without. Nil means none of any.
+	Compression func(*backend.Server) wire.Capability
 }
 
 // dial opens a connection for login in the state of profile. An ERR of the

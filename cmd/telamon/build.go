@@ -46,9 +46,10 @@ func serverDialer(cfg *conf.Config) *pool.Dialer {
 		attributes = wire.AppendAttribute(attributes, a[0], a[1])
 	}
 	return &pool.Dialer{
-		Timeout:    loginTimeout,
-		Encryption: backendEncryption(cfg),
-		Attributes: attributes,
+		Timeout:     loginTimeout,
+		Encryption:  backendEncryption(cfg),
+		Compression: backendCompression(cfg),
+		Attributes:  attributes,
 		Password: func(user string) (string, bool) {
 			p, ok := passwords[user]
 			return p.Reveal(), ok
@@ -104,6 +105,7 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		Sticky:                stickyReads(cfg.Routing.Sticky),
 		ServerVersion:         serverVersion,
 		TLS:                   proxyTLS(cfg),
+		Compression:           offeredCompression(cfg.Proxy.Compression),
 		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
 }
