@@ -98,6 +98,7 @@ type Conn struct {
 	Salvage *Salvage
 
 	*claim
+	introduction
 	pool        *Pool
 	uses        uint64 // of prepared statements, counted
 	packetLimit int    // max_allowed_packet; 0 = not known
@@ -275,17 +276,26 @@ func (c *Conn) QueryValue(sql string) (string, error) {
 	if err := c.Wire.Flush(); err != nil {
 		return "", err
 	}
+	row, err := c.readRow()
+	if err != nil || len(row) == 0 {
+		return "", err
+	}
+	return row[0], nil
+}
+
+// readRow reads a result set and returns its first row, NULL as "".
+func (c *Conn) readRow() (first []string, err error) {
 	c.Wire.Seq = 1
 	p, err := c.Wire.ReadPacket(replyLimit)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if wire.IsErr(p) {
-		return "", asError(p)
+		return nil, asError(p)
 	}
 	columns, err := wire.ParseColumnCount(p)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	definitions := columns
 	if !c.Caps.Has(wire.DeprecateEOF) {
@@ -293,29 +303,29 @@ func (c *Conn) QueryValue(sql string) (string, error) {
 	}
 	for range definitions {
 		if _, err := c.Wire.ReadPacket(replyLimit); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	value, rows := "", 0
 	for {
 		p, err := c.Wire.ReadPacket(replyLimit)
 		switch {
 		case err != nil:
-			return "", err
+			return nil, err
 		case wire.IsErr(p):
-			return "", asError(p)
+			return nil, asError(p)
 		case len(p) > 0 && p[0] == 0xfe && len(p) < wire.MaxPayload:
 			c.Wire.Idle()
-			return value, nil
+			return first, nil
 		}
 		row, err := wire.ParseTextRow(nil, p, columns)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if rows == 0 && len(row) > 0 {
-			value = string(row[0])
+		if first == nil {
+			for _, v := range row {
+				first = append(first, string(v))
+			}
 		}
-		rows++
 	}
 }
 

@@ -58,7 +58,7 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 	}
 	err = c.login(d, password, profile)
 	if err == nil {
-		err = c.Query(trackingSQL(c.mariadb))
+		err = c.introduce()
 	}
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
