@@ -98,6 +98,8 @@ var keys = []key{
 	durationOrZero("maintenance.slow_start", live, time.Millisecond, time.Hour),
 
 	durationOrZero("consistency.wait", live, time.Millisecond, 10*time.Second),
+	enum("consistency.no_primary", live, map[string]string{"slave": "replica"}, "error", "replica"),
+	boolean("consistency.monotonic", live),
 
 	enum("routing.no_replica", live, targetAliases, "primary", "error"),
 	enum("routing.read_only_trx", live, targetAliases, "replica", "primary"),
@@ -109,6 +111,7 @@ var keys = []key{
 	text("routing.rules.route", live, "primary, replica, tag:NAME, backend:ADDRESS, deny or empty", optional(checkRoute)),
 	durationOrZero("routing.rules.timeout", live, time.Millisecond, day),
 
+	integer("pool.min_idle", live, 0, 1000),
 	integer("pool.max_idle", live, 0, 10_000),
 	durationOrZero("pool.idle_timeout", live, time.Second, day),
 	durationOrZero("pool.max_lifetime", live, time.Second, 30*day),

@@ -113,6 +113,7 @@ func TestAFullFileIsReadToTheLastKey(t *testing.T) {
 			Interval: 250 * time.Millisecond, Timeout: time.Second, Fall: 2, Rise: 2,
 		},
 		Maintenance: Maintenance{MaxLag: 500 * time.Millisecond, Hold: 3 * time.Second},
+		Consistency: Consistency{NoPrimary: "error"},
 		Routing: Routing{
 			NoReplica:   "error",
 			ReadOnlyTrx: "primary",

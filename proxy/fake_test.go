@@ -304,6 +304,9 @@ func (c *fakeConn) query(sql string) error {
 
 // statement runs one statement; stop says that it was answered by an ERR.
 func (c *fakeConn) statement(sql string) (stop bool, err error) {
+	if _, rest, ok := strings.Cut(sql, "*/"); ok && strings.HasPrefix(sql, "/*") {
+		sql = strings.TrimSpace(rest) // a hint
+	}
 	verb, rest, _ := strings.Cut(sql, " ")
 	switch strings.ToUpper(verb) {
 	case "SELECT":

@@ -20,6 +20,9 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		target = router.Replica
 		c.Server.Stats.Reads.Add(1)
 	}
+	if r.Status.Has(wire.InTrans) && s.isPrimary(c) {
+		target = router.Primary // whatever it stood in for: the transaction may do everything
+	}
 	pins := s.state.Pins
 	switch {
 	case s.preparing != nil:
@@ -52,6 +55,8 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		// A primary that takes no writes may not be one any more.
 		s.proxy.deps.Report(c.Server, errReadOnly)
 	}
+	s.noteTransaction(c)
+	s.noteSeen(c)
 	s.settle(c)
 }
 

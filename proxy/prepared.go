@@ -176,6 +176,7 @@ func (s *Session) stmtExecute() error {
 	}
 	if e.Flags != 0 || p.LongData || p.Cursor {
 		s.decision.Target = s.state.TransactionOn // where the cursor or the data is kept
+		s.decision.Read = false                   // and nowhere else
 	}
 	s.executing, s.execute = p, e
 	err = s.carry(wire.ResponseQuery, true)

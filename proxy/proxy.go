@@ -51,6 +51,11 @@ type Config struct {
 	ConsistencyWait time.Duration
 	// Compression are the capabilities of compression that clients are offered.
 	Compression wire.Capability
+	// ServeStale lets replicas serve reads that have to see a write no server
+	// in reach is known to have, while there is no primary.
+	ServeStale bool
+	// Monotonic keeps a session from reading what is older than it has seen.
+	Monotonic bool
 	// ServerVersion is what clients see; "" = the primary's.
 	ServerVersion string
 	// Allow are the networks clients may come from; empty = all.

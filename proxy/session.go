@@ -37,6 +37,8 @@ type Session struct {
 	// of its own last write.
 	consistency router.Consistency
 	wrote       causal.Mark
+	begun       begun
+	seen        seen
 	// insertID is what LAST_INSERT_ID() returned on a connection the session
 	// has no more; see insertid.go.
 	insertID *pool.Salvage

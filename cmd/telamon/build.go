@@ -63,7 +63,7 @@ const loginTimeout = 3 * time.Second
 
 func poolLimits(cfg *conf.Config) pool.Limits {
 	return pool.Limits{
-		MaxIdle: cfg.Pool.MaxIdle, IdleTimeout: cfg.Pool.IdleTimeout,
+		MinIdle: cfg.Pool.MinIdle, MaxIdle: cfg.Pool.MaxIdle, IdleTimeout: cfg.Pool.IdleTimeout,
 		MaxLifetime: cfg.Pool.MaxLifetime, WaitTimeout: cfg.Pool.WaitTimeout,
 		MaxStatements: cfg.Pool.MaxPreparedStatements,
 	}
@@ -102,6 +102,8 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		MaxPreparedStatements: cfg.Proxy.MaxPreparedStatements,
 		WriteTimeout:          cfg.Proxy.WriteTimeout,
 		ConsistencyWait:       cfg.Consistency.Wait,
+		ServeStale:            cfg.Consistency.NoPrimary == "replica",
+		Monotonic:             cfg.Consistency.Monotonic,
 		Sticky:                stickyReads(cfg.Routing.Sticky),
 		ServerVersion:         serverVersion,
 		TLS:                   proxyTLS(cfg),
