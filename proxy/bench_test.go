@@ -33,6 +33,8 @@ func newQuickServer(t testing.TB) *wiretest.Server {
 			}
 			answer := textAnswer
 			switch {
+			case string(b) == "\x03DO 0":
+				answer, _ = wire.AppendPacket(nil, 1, (&wire.OK{Status: wire.Autocommit}).Append(nil, 0, p.Capabilities))
 			case len(b) > 4 && string(b[1:4]) == "SET":
 				ok := wire.OK{Status: wire.Autocommit | wire.SessionStateChange, SessionChanges: varChange("sql_mode", "")}
 				answer, _ = wire.AppendPacket(nil, 1, ok.Append(nil, 0, p.Capabilities))

@@ -111,6 +111,8 @@ func (f *fake) query(p *wiretest.Peer, c *fakeConn, sql string) error {
 	case strings.HasPrefix(sql, "SET SESSION session_track"):
 		c.log = append(c.log, "TRACK")
 		return wiretest.OK(wire.OK{Status: wire.SessionStateChange, SessionChanges: varChange("sql_mode", fakeMode)})(p)
+	case sql == "DO 0":
+		return wiretest.OK(wire.OK{})(p)
 	case strings.HasPrefix(sql, "SET NAMES "):
 		c.log = append(c.log, sql)
 		c.names = sql[len("SET NAMES "):]
