@@ -119,7 +119,8 @@ type rawClient struct {
 	nc      net.Conn
 	r       *bufio.Reader
 	caps    wire.Capability
-	seq     byte // expected next
+	id      uint32 // of the connection, as greeted
+	seq     byte   // expected next
 	said    []string
 	over    bool // the connection is closed
 }
@@ -133,7 +134,7 @@ func dialRaw(t testing.TB, addr, user string, caps wire.Capability, collation by
 	if err := cc.nc.SetDeadline(time.Now().Add(rawTimeout)); err != nil {
 		t.Fatal(err)
 	}
-	return &rawClient{t: t, nc: cc.nc, r: bufio.NewReaderSize(cc.nc, 64<<10), caps: cc.peer.Capabilities}
+	return &rawClient{t: t, nc: cc.nc, r: bufio.NewReaderSize(cc.nc, 64<<10), caps: cc.peer.Capabilities, id: cc.peer.Greeting.ConnectionID}
 }
 
 // another is a second client of the same kind, whose words are not compared.

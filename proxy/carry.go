@@ -6,6 +6,7 @@ import (
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/pool"
+	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/router/lex"
 	"github.com/telamondb/telamon/wire"
 )
@@ -85,7 +86,7 @@ func (s *Session) mayRepeat(lost *lostError) bool {
 	if s.cmd.size == 0 || s.kill.reason.Load() != uint32(endNone) {
 		return false // the command has been streamed, its bytes are gone
 	}
-	return lost.unsent || s.decision.Read && !s.response.Started() && !s.state.InTransaction()
+	return lost.unsent || s.decision.Target == router.Replica && !s.response.Started() && !s.state.InTransaction()
 }
 
 // refuse answers a command that no connection was to be had for.
@@ -162,17 +163,11 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	}
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	s.response.View = &s.state.Track
-	s.response.KeepRow = facts != nil && facts.Flags.Has(lex.FlagUserLock)
 	if s.preparing != nil {
 		s.response.PreparedID = s.preparing.ID
 	}
 	s.noteBlindWrite(c)
-	request, err := s.request(c)
-	if err != nil {
-		return err
-	}
-	c.Wire.StartCommand()
-	n, err := c.Wire.Write(request)
+	n, err := c.Wire.Write(s.cmd.packet)
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}
 	}
@@ -216,9 +211,6 @@ func (s *Session) relay(c *pool.Conn) error {
 	for ready := 0; ; {
 		if r.Done() {
 			return s.forward(c, ready, true)
-		}
-		if !r.Started() && s.turnedAway(c) {
-			return &lostError{server: c.Server, err: errShutdown}
 		}
 		op, n := r.Step(c.Wire.Buffered()[ready:])
 		if op == wire.OpForward {

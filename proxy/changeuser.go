@@ -89,7 +89,7 @@ func (s *Session) setOption() error {
 	if len(s.cmd.payload) < 3 && s.state.Mode.Flavor == lex.FlavorMySQL {
 		return s.answerMalformed()
 	}
-	var option [2]byte // MariaDB takes what is missing for 0
+	var option [2]byte // MariaDB reads on behind a command that is too short
 	copy(option[:], s.cmd.payload[1:])
 	if option[0] > 1 || option[1] != 0 {
 		return s.answerError(wire.NewErr(wire.CodeUnknownCommand, "Unknown command"))

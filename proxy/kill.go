@@ -126,8 +126,8 @@ func (s *Session) killArgument() (id uint64, queryOnly, ok bool) {
 	return id, queryOnly, err == nil && p.done()
 }
 
-// processKill carries COM_PROCESS_KILL. What is missing of the id is 0, and
-// what follows it is ignored (measured, MariaDB 10.11).
+// processKill carries COM_PROCESS_KILL. What follows the id is ignored (measured,
+// MariaDB 10.11, which reads on behind a command that is too short).
 func (s *Session) processKill() error {
 	var id [4]byte
 	copy(id[:], s.cmd.payload[1:])

@@ -120,7 +120,7 @@ var commandNames = map[wire.Command]string{
 
 // leastSizes are the sizes from which on MySQL does not call a command about a
 // prepared statement malformed (measured, 9.7). MariaDB 10.11 looks at the size
-// of COM_STMT_EXECUTE only and takes what is missing of the others for 0.
+// of COM_STMT_EXECUTE only and reads on behind the others, which is 0 here.
 var leastSizes = map[wire.Command]int{
 	wire.ComStmtExecute: 10, wire.ComStmtReset: 5, wire.ComStmtFetch: 9,
 	wire.ComStmtSendLongData: 7, wire.ComStmtClose: 5,
@@ -153,15 +153,14 @@ func (s *Session) stmtExecute() error {
 		p.Failed = nil
 		return s.answerError(e)
 	}
-	e, ok := s.parseExecute(p.Params)
+	e, ok := session.ParseExecute(s.cmd.payload, p.Params)
 	if !ok {
 		return s.answerMalformed()
 	}
-	p.BindExecute(s.cmd.payload, &e)
-	s.facts = p.Facts
-	if p.Profile != s.state.Profile {
-		s.facts.Flags &^= lex.FlagPlainAssign // a string in it is of another collation
+	if e.Bound {
+		p.Bind(s.cmd.payload[e.TypesAt+1 : e.TypesAt+1+2*int(p.Params)])
 	}
+	s.facts = p.Facts
 	s.route(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()
@@ -176,7 +175,6 @@ func (s *Session) stmtExecute() error {
 	}
 	if e.Flags != 0 || p.LongData || p.Cursor {
 		s.decision.Target = s.state.TransactionOn // where the cursor or the data is kept
-		s.decision.Read = false                   // and nowhere else
 	}
 	s.executing, s.execute = p, e
 	err = s.carry(wire.ResponseQuery, true)
@@ -196,11 +194,11 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 		st = c.Statements[p.ID]
 	}
 	wire.SetStatementID(s.cmd.payload, st.ID)
-	untyped := p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0
-	if untyped || e.Named && !c.Caps.Has(wire.QueryAttributes) {
-		if err := s.rebuildExecute(c); err != nil {
-			return err
+	if p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0 {
+		if s.cmd.full {
+			return errTypesMissing
 		}
+		s.insertTypes(p, e)
 	}
 	if s.cmd.code == wire.ComStmtExecute {
 		st.Types = p.Generation
@@ -232,22 +230,20 @@ func (s *Session) isOpen(number uint32) bool {
 var errTypesMissing = &wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: "Telamon: an execution of 16 MiB or more " +
 	"relies on parameter types sent earlier, but its server connection is a new one; prepare the statement again"}
 
-// rebuildExecute puts the types into the execute, and takes out what c does not
-// understand.
-func (s *Session) rebuildExecute(c *pool.Conn) error {
-	if s.cmd.full {
-		return errTypesMissing
-	}
-	payload := s.execute.Rebuild(s.cmd.payload, s.executing, c.Caps.Has(wire.QueryAttributes))
-	n := len(payload) + s.cmd.left
-	if n >= wire.MaxPayload {
-		return errTypesMissing
-	}
-	s.cmd.packet = append([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0}, payload...)
-	s.cmd.payload = s.cmd.packet[wire.HeaderSize:]
-	// Should it have to be repeated elsewhere, what follows is taken from the new one.
-	s.execute, _ = s.parseExecute(s.executing.Params)
-	return nil
+// insertTypes rebuilds an execute that relies on types this server connection
+// has not been told.
+func (s *Session) insertTypes(p *session.Prepared, e *session.Execute) {
+	old := s.cmd.packet
+	at := wire.HeaderSize + e.TypesAt
+	b := make([]byte, 0, len(old)+len(p.Types))
+	b = append(b, old[:at]...)
+	b = append(b, 1)
+	b = append(b, p.Types...)
+	b = append(b, old[at+1:]...)
+	n := len(b) - wire.HeaderSize + s.cmd.left
+	b[0], b[1], b[2] = byte(n), byte(n>>8), byte(n>>16)
+	s.cmd.packet, s.cmd.payload = b, b[wire.HeaderSize:]
+	e.Bound = true
 }
 
 // executeDone notes what the execution has left open.

@@ -66,9 +66,6 @@ func (s *Session) nextFragment() (header [wire.HeaderSize]byte, err error) {
 	}
 	copy(header[:], s.client.Buffered())
 	s.client.Discard(wire.HeaderSize)
-	if s.client.Framed() {
-		header[3] = s.cmd.last + 1
-	}
 	if header[3] != s.cmd.last+1 {
 		return header, errClientGone // out of step: nothing sensible can follow
 	}
@@ -217,7 +214,7 @@ func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte, broken *
 		}
 	}
 	header := s.client.Buffered()[:wire.HeaderSize]
-	if header[3] != fromClient && !s.client.Framed() {
+	if header[3] != fromClient {
 		return 0, errClientGone
 	}
 	header[3] = toServer

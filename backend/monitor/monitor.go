@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -63,19 +62,14 @@ func (m *Monitor) SetConfig(cfg Config) {
 // Report tells the monitor that traffic met an error on server, which makes it
 // look there at once. Reports that arrive while a look is due are one. It never
 // blocks and is safe for concurrent use. The error itself is not evidence: the
-// probe is. Only after backend.ErrOtherServer it is made by a new connection,
-// as the one that is there may still lead to the server before.
-func (m *Monitor) Report(server *backend.Server, err error) {
+// probe is.
+func (m *Monitor) Report(server *backend.Server, _ error) {
 	m.mu.Lock()
 	w := m.workers[server]
 	m.mu.Unlock()
-	if w == nil {
-		return
+	if w != nil {
+		w.wake()
 	}
-	if errors.Is(err, backend.ErrOtherServer) {
-		w.redial.Store(true)
-	}
-	w.wake()
 }
 
 // Run watches the servers of the store, as it changes, until ctx ends; then it
@@ -193,7 +187,6 @@ type worker struct {
 	stop   context.CancelFunc
 	kick   chan struct{} // capacity 1: a pending look
 	reset  atomic.Bool   // the detector must forget
-	redial atomic.Bool   // the next probe takes a new connection
 }
 
 // wake makes the worker probe now, or once more if it is probing.
@@ -224,9 +217,6 @@ func (w *worker) run(ctx context.Context) {
 		cfg := *w.m.config.Load()
 		if w.reset.Swap(false) {
 			*det = Detector{}
-		}
-		if w.redial.Swap(false) {
-			prober.Close()
 		}
 		obs := prober.Probe(ctx, cfg)
 		if ctx.Err() != nil {

@@ -132,14 +132,14 @@ func installMySQL(ctx context.Context, progress io.Writer) error {
 
 func debootstrapCommand(root string) string {
 	command := "debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid " + root
-	if mirror := DebianMirror(); mirror != "" {
+	if mirror := debianMirror(); mirror != "" {
 		command += " " + mirror
 	}
 	return command
 }
 
-// DebianMirror is the mirror the machine's own apt uses, empty if unknown.
-func DebianMirror() string {
+// debianMirror is the mirror the machine's own apt uses, empty if unknown.
+func debianMirror() string {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
 	for _, file := range append([]string{"/etc/apt/sources.list"}, files...) {
 		text, err := os.ReadFile(file)

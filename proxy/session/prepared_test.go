@@ -3,8 +3,6 @@ package session
 import (
 	"encoding/binary"
 	"testing"
-
-	"github.com/telamondb/telamon/wire"
 )
 
 func TestNumbersOfStatementsAreNotUsedTwice(t *testing.T) {
@@ -123,7 +121,7 @@ func FuzzParseExecute(f *testing.F) {
 		if !ok {
 			return
 		}
-		if e.ID != binary.LittleEndian.Uint32(p[1:5]) || e.Flags != p[5]&^wire.AttributesAvailable {
+		if e.ID != binary.LittleEndian.Uint32(p[1:5]) || e.Flags != p[5] {
 			t.Errorf("%+v of %x", e, p)
 		}
 		// What the session slices has to be there.
