@@ -10,6 +10,7 @@ FUZZTIME ?= 30s
 # Tests by name, for `make test RUN=TestSplit`.
 RUN      ?= .
 BENCHFLAGS ?=
+SUITEFLAGS ?=
 # Packages with tests on real servers. They run one after the other, and the
 # tests of allocations once more without the race detector, which allocates.
 # They are listed with their tag: go list leaves out a folder of tagged files alone.
@@ -49,6 +50,13 @@ deps:
 proof-sysbench: deps ## the sysbench suite, 60 s a variant instead of a few
 	TELAMON_LONG=1 $(GO) test -race -tags integration -timeout 60m -count 1 -v -run TestSysbench ./integration
 
+.PHONY: suites
+suites: ## the test suites of drivers, ORMs and servers, directly and through the proxy (root)
+	$(GO) run ./integration/suites $(SUITEFLAGS)
+
+suite-%: ## one of them: make suite-gorm; `go run ./integration/suites -list` has the names
+	$(GO) run ./integration/suites $(SUITEFLAGS) $*
+
 .PHONY: soak
 soak: deps build ## the whole suite in its long form
 	@{ TELAMON_LONG=1 $(GO) test -json -race -tags integration -p 1 -timeout 4h -count 1 ./integration/... ./router ./proxy || true; } | $(GO) run ./internal/testsum
@@ -78,4 +86,4 @@ clean:
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'

@@ -246,7 +246,8 @@ type Server struct {
 	epoch    atomic.Uint64
 	applied  atomic.Uint64 // see Applied
 	behindAt atomic.Int64  // see NoteBehind; UNIX nanoseconds
-	_        [64]byte      // keeps the counters off the cache line every decision reads
+	identity atomic.Pointer[string]
+	_        [64]byte // keeps the counters off the cache line every decision reads
 
 	// Stats counts what was done with the server.
 	Stats Counters

@@ -91,6 +91,9 @@ func (s *Store) Update(change func(*Draft)) {
 	change(d)
 	next := build(d.states, old, d.now)
 	raiseEpochs(old, next)
+	for i := range next.States {
+		next.States[i].setIdentity(next.States[i].Identity)
+	}
 	s.current.Store(next)
 	for _, sub := range s.subs {
 		sub.call(old, next)

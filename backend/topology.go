@@ -33,10 +33,11 @@ type State struct {
 	ServerID   uint32
 	ServerUUID string // empty on MariaDB, which has none
 	// Identity tells servers apart that answer at the same address one after
-	// the other: server_uuid, or what the monitor composes on MariaDB.
+	// the other: the value of IdentitySQL. Empty if the server has none.
 	Identity string
 	// GTID is the position applied so far: gtid_executed on MySQL,
-	// gtid_current_pos on MariaDB.
+	// gtid_current_pos on MariaDB. It is empty for a server that gives its
+	// writes no GTIDs at present.
 	GTID string
 	// ReadOnly is @@read_only; it means something only if ReadOnlyKnown.
 	ReadOnly, ReadOnlyKnown bool

@@ -47,7 +47,7 @@ func TestTheFileAtlasShipsIsLoadedAsItIs(t *testing.T) {
 		{Name: "user1", Password: NewSecret("user1"), Consistency: "global", TLS: "any"},
 		{Name: "user2", Password: NewSecret("user2"), Consistency: "global", TLS: "any"},
 	}
-	want.Backends = []Backend{{Address: "127.0.0.1:3306", Role: RolePrimary, MaxLag: time.Second, TLS: TLS{Mode: "off"}}}
+	want.Backends = []Backend{{Address: "127.0.0.1:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}}
 	want.Monitor.Username, want.Monitor.Password = "user1", NewSecret("user1")
 	want.Log.Path = "/usr/local/mysql-proxy/log/test.log"
 	if diff := cmp.Diff(want, cfg, cmpPrefix); diff != "" {

@@ -36,6 +36,13 @@ func checkInstance(text string) error {
 
 func checkTag(text string) error { return checkInstance(text) }
 
+func checkCompression(text string) error {
+	if text != "zlib" && text != "zstd" {
+		return fmt.Errorf("must be zlib or zstd, is %q", text)
+	}
+	return nil
+}
+
 func checkFunction(text string) error {
 	if !functionName.MatchString(text) {
 		return fmt.Errorf("%q is not the name of a function", text)

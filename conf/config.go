@@ -47,6 +47,7 @@ type Proxy struct {
 	Allow             Networks `toml:"allow"`          // empty = everybody
 	LBIPs             Networks `toml:"lb_ips"`
 	ProxyProtocolFrom Networks `toml:"proxy_protocol_from"`
+	Compression       []string `toml:"compression"` // zlib, zstd: what clients are offered
 	TLS               TLS      `toml:"tls"`
 }
 
@@ -108,6 +109,7 @@ type Backend struct {
 	MaxConnections int           `toml:"max_connections"` // 0 = no limit
 	MaxLag         time.Duration `toml:"max_lag"`         // a replica later than this serves no reads; 0 = replication is not looked at
 	Tags           []string      `toml:"tags"`
+	Compression    string        `toml:"compression"` // off, zlib or zstd
 	TLS            TLS           `toml:"tls"`
 }
 
@@ -131,10 +133,12 @@ type Maintenance struct {
 	SlowStart time.Duration `toml:"slow_start"` // time in which its weight grows to the full
 }
 
-// Consistency is how long a read may wait for a replica to catch up before
-// the primary serves it.
+// Consistency is what is done for reads that have to see writes. Wait is how
+// long one may wait for a replica to catch up before the primary serves it.
 type Consistency struct {
-	Wait time.Duration `toml:"wait"`
+	Wait      time.Duration `toml:"wait"`
+	NoPrimary string        `toml:"no_primary"` // error or replica: reads of which nobody in reach is known to have what they must see
+	Monotonic bool          `toml:"monotonic"`  // a session never reads what is older than it has read
 }
 
 // Routing is what decides between primary and replicas beside the statement
@@ -164,6 +168,7 @@ type Rule struct {
 
 // Pool bounds the connections to one backend that wait for work.
 type Pool struct {
+	MinIdle     int           `toml:"min_idle"`     // kept open and free per backend and login
 	MaxIdle     int           `toml:"max_idle"`     // per backend
 	IdleTimeout time.Duration `toml:"idle_timeout"` // 0 = never
 	MaxLifetime time.Duration `toml:"max_lifetime"` // 0 = for ever
@@ -205,6 +210,7 @@ func Default() *Config {
 			WaitTimeout:           8 * time.Hour,
 			WriteTimeout:          time.Minute,
 			ServerVersion:         "auto",
+			Compression:           []string{"zlib", "zstd"},
 			MaxPreparedStatements: 16382,
 			TLS:                   TLS{Mode: "off"},
 		},
@@ -217,7 +223,7 @@ func Default() *Config {
 		Auth:        Auth{Source: "config"},
 		Monitor:     Monitor{Interval: 500 * time.Millisecond, Timeout: time.Second, Fall: 2, Rise: 2},
 		Maintenance: Maintenance{Enabled: true, MaxLag: 500 * time.Millisecond, Hold: 3 * time.Second, SlowStart: 10 * time.Second},
-		Consistency: Consistency{Wait: 20 * time.Millisecond},
+		Consistency: Consistency{Wait: 20 * time.Millisecond, NoPrimary: "error"},
 		Routing: Routing{
 			NoReplica:   "primary",
 			ReadOnlyTrx: "replica",
@@ -241,7 +247,7 @@ func Default() *Config {
 func defaultUser() User { return User{Consistency: "global", TLS: "any"} }
 
 func defaultBackend() Backend {
-	return Backend{Weight: weightUnset, MaxLag: time.Second, TLS: TLS{Mode: "off"}}
+	return Backend{Weight: weightUnset, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}
 }
 
 func defaultRule() Rule { return Rule{} }

@@ -52,6 +52,7 @@ var keys = []key{
 	networks("proxy.allow", live),
 	networks("proxy.lb_ips", live),
 	networks("proxy.proxy_protocol_from", live),
+	list("proxy.compression", live, "zlib or zstd", checkCompression),
 	enum("proxy.tls.mode", live, nil, "off", "preferred", "required"),
 	text("proxy.tls.cert", live, "path", nil),
 	text("proxy.tls.key", live, "path", nil),
@@ -78,6 +79,7 @@ var keys = []key{
 	integer("backends.max_connections", live, 0, maxConnections),
 	durationOrZero("backends.max_lag", live, time.Millisecond, day),
 	list("backends.tags", live, "letters, digits, dots, dashes or underscores", checkTag),
+	enum("backends.compression", live, nil, "off", "zlib", "zstd"),
 	enum("backends.tls.mode", live, verifyAliases, "off", "preferred", "required", "verify_ca", "verify_identity"),
 	text("backends.tls.cert", live, "path", nil),
 	text("backends.tls.key", live, "path", nil),
@@ -96,6 +98,8 @@ var keys = []key{
 	durationOrZero("maintenance.slow_start", live, time.Millisecond, time.Hour),
 
 	durationOrZero("consistency.wait", live, time.Millisecond, 10*time.Second),
+	enum("consistency.no_primary", live, map[string]string{"slave": "replica"}, "error", "replica"),
+	boolean("consistency.monotonic", live),
 
 	enum("routing.no_replica", live, targetAliases, "primary", "error"),
 	enum("routing.read_only_trx", live, targetAliases, "replica", "primary"),
@@ -107,6 +111,7 @@ var keys = []key{
 	text("routing.rules.route", live, "primary, replica, tag:NAME, backend:ADDRESS, deny or empty", optional(checkRoute)),
 	durationOrZero("routing.rules.timeout", live, time.Millisecond, day),
 
+	integer("pool.min_idle", live, 0, 1000),
 	integer("pool.max_idle", live, 0, 10_000),
 	durationOrZero("pool.idle_timeout", live, time.Second, day),
 	durationOrZero("pool.max_lifetime", live, time.Second, 30*day),

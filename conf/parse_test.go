@@ -65,7 +65,7 @@ func TestAMinimalFileIsCompletedByDefaults(t *testing.T) {
 	want := Default()
 	want.Admin.Password = NewSecret("s3cret")
 	want.Users = []User{{Name: "app", Password: NewSecret("pw"), Consistency: "global", TLS: "any"}}
-	want.Backends = []Backend{{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, TLS: TLS{Mode: "off"}}}
+	want.Backends = []Backend{{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}}
 	want.Monitor.Username, want.Monitor.Password = "app", NewSecret("pw")
 	if diff := cmp.Diff(want, cfg, cmpPrefix); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
@@ -89,6 +89,7 @@ func TestAFullFileIsReadToTheLastKey(t *testing.T) {
 			MaxPreparedStatements: 1000,
 			Allow:                 mustNetworks("192.168.1.0/24", "10.0.0.0/8", "fd00::/8", "172.16.0.1/32"),
 			LBIPs:                 mustNetworks("192.168.1.1/32"),
+			Compression:           []string{"zlib"},
 			TLS:                   TLS{Mode: "off"},
 		},
 		Admin: Admin{
@@ -100,18 +101,19 @@ func TestAFullFileIsReadToTheLastKey(t *testing.T) {
 			{Name: "report", Password: NewSecret("r3port"), MaxConnections: 10, Consistency: "off", TLS: "any"},
 		},
 		Backends: []Backend{
-			{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, TLS: TLS{Mode: "off"}},
+			{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}},
 			{
 				Address: "db2.example.com:3306", Role: RoleReplica, Weight: 5, MaxConnections: 300,
-				MaxLag: 2 * time.Second, Tags: []string{"report"}, TLS: TLS{Mode: "off"},
+				MaxLag: 2 * time.Second, Tags: []string{"report"}, Compression: "zstd", TLS: TLS{Mode: "off"},
 			},
-			{Address: "[fd00::3]:3306", Role: RoleAuto, Weight: 1, TLS: TLS{Mode: "off"}},
+			{Address: "[fd00::3]:3306", Role: RoleAuto, Weight: 1, Compression: "off", TLS: TLS{Mode: "off"}},
 		},
 		Monitor: Monitor{
 			Username: "telamon_monitor", Password: NewSecret("env:x"),
 			Interval: 250 * time.Millisecond, Timeout: time.Second, Fall: 2, Rise: 2,
 		},
 		Maintenance: Maintenance{MaxLag: 500 * time.Millisecond, Hold: 3 * time.Second},
+		Consistency: Consistency{NoPrimary: "error"},
 		Routing: Routing{
 			NoReplica:   "error",
 			ReadOnlyTrx: "primary",

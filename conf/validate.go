@@ -18,6 +18,9 @@ func (d *decoder) validate(cfg *Config) {
 	d.validateMonitor(&cfg.Monitor)
 	d.validateRules(cfg)
 	d.validateTLS(cfg)
+	if p := &cfg.Pool; p.MinIdle > p.MaxIdle && !d.failed("pool") {
+		d.add("pool.min_idle", "is %d, more than max_idle, which is %d", p.MinIdle, p.MaxIdle)
+	}
 }
 
 // validateListeners wants at least one way in and every address once.

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +23,7 @@ import (
 // The capabilities a client may ask for beyond those of the plain client: what
 // they change is compared to the byte with a direct connection.
 
-func TestCasesHCapabilities(t *testing.T) { runRaw(t, casesHTracking) }
+func TestCasesHCapabilities(t *testing.T) { runRaw(t, casesHTracking, casesHAttributes) }
 
 // exactly sends a command and notes every packet of the reply as it is. A ping
 // behind the command tells where the reply ends.
@@ -225,4 +226,82 @@ func TestH29TheLastPacketOfALogin(t *testing.T) {
 			}
 		}
 	})
+}
+
+// attribute is the block of a COM_QUERY with one attribute, a string.
+func attribute(name, value string) string {
+	b := wire.AppendLenencString([]byte("\x01\x01\x00\x01\xfe\x00"), name)
+	return string(wire.AppendLenencString(b, value))
+}
+
+var casesHAttributes = []rawCase{
+	{id: "H27", title: "query attributes before text", only: "MySQL", caps: wire.QueryAttributes, talk: func(c *rawClient) {
+		for _, block := range []string{
+			wire.NoAttributes, attribute("n", "abc"), "\x01\x01\x01\x01\xfe\x00\x01n", "\x01\x01\x00\x01\x55\x00\x01n\x03abc",
+			"\x00\x02", "\x01\x02\x00\x01\xfe\x00\x01n\x03abc", "\x01\x01\x00\x00", "\x05\x01", "", "\x01\x01\x00\x01\xfe\x00\xfc\xff\xffnnn",
+		} {
+			for _, sql := range []string{"SELECT 1", "INSERT INTO b VALUES (1)", "SELECT COUNT(*) FROM b", "SELECT mysql_query_attribute_string('n')", ""} {
+				c.exactly(wire.ComQuery, block+sql)
+			}
+		}
+		c.exactly(wire.ComQuery, wire.NoAttributes+"BEGIN")
+		c.exactly(wire.ComQuery, attribute("n", "in a transaction")+"SELECT mysql_query_attribute_string('n')")
+		c.exactly(wire.ComQuery, wire.NoAttributes+"COMMIT")
+		c.exactly(wire.ComQuery, attribute("n", strings.Repeat("x", 1000))+"SELECT 1; SELECT mysql_query_attribute_string('n')")
+		c.over = true // a client of this kind does not end like the others
+	}},
+	{id: "H27", title: "a text of 1 MiB behind 1 MiB of attributes", only: "MySQL", caps: wire.QueryAttributes, talk: func(c *rawClient) {
+		for _, n := range []int{100, MiB} {
+			c.exactly(wire.ComQuery, attribute("n", strings.Repeat("x", n))+"SELECT LENGTH('"+strings.Repeat("y", MiB)+"')")
+			c.exactly(wire.ComQuery, attribute("n", strings.Repeat("x", n))+"INSERT INTO b VALUES (LENGTH('"+strings.Repeat("y", MiB)+"'))")
+		}
+		c.exactly(wire.ComQuery, wire.NoAttributes+"SELECT COUNT(*) FROM b FOR UPDATE")
+		c.over = true
+	}},
+	{id: "H27", title: "query attributes of prepared statements", only: "MySQL", caps: wire.QueryAttributes, talk: func(c *rawClient) {
+		const (
+			plain = "\x00\x01\x00\x00\x00"
+			flag  = "\x08\x01\x00\x00\x00"
+			five  = "\x05\x00\x00\x00\x00\x00\x00\x00"
+		)
+		id := c.prepare("SELECT ? + 1, mysql_query_attribute_string('n')")
+		for _, rest := range []string{
+			flag + "\x01\x00\x01\x08\x00\x00" + five, flag + "\x02\x00\x01\x08\x00\x00\xfe\x00\x01n" + five + "\x03abc",
+			flag + "\x01\x00\x00" + five, flag + "\x02\x02\x01\x08\x00\x01p\xfe\x00\x01n" + five, flag + "\x01\x01\x00",
+			plain + "\x00\x01\x08\x00" + five, plain + "\x00\x00" + five, "\x09\x01\x00\x00\x00\x01\x00\x00" + five,
+		} {
+			c.exactly(wire.ComStmtExecute, stmt(id)+rest)
+		}
+		c.exactly(wire.ComStmtFetch, stmt(id, 5, 0, 0, 0))
+		id = c.prepare("SELECT 7, mysql_query_attribute_string('n') FROM a")
+		for _, rest := range []string{plain, flag + "\x00", flag + "\x01\x00\x01\xfe\x00\x01n\x03abc", flag + "\x00"} {
+			c.exactly(wire.ComStmtExecute, stmt(id)+rest)
+		}
+		id = c.prepare("INSERT INTO b VALUES (?)")
+		c.exactly(wire.ComStmtExecute, stmt(id)+flag+"\x02\x00\x01\x08\x00\x00\xfe\x00\x01n"+five+"\x03abc")
+		c.exactly(wire.ComStmtExecute, stmt(id)+flag+"\x01\x00\x00"+five)
+		c.over = true
+	}},
+	{id: "H27", title: "bytes behind the values of an execution are ignored", talk: func(c *rawClient) {
+		id := c.prepare("SELECT ? + 1")
+		c.exactly(wire.ComStmtExecute, stmt(id)+"\x00\x01\x00\x00\x00\x00\x01\x08\x00\x05\x00\x00\x00\x00\x00\x00\x00\x03abc")
+		id = c.prepare("SELECT 1")
+		c.exactly(wire.ComStmtExecute, stmt(id)+"\x00\x01\x00\x00\x00\x03abc")
+	}},
+}
+
+// TestH27QueryAttributesComponent: mysql_query_attribute_string() tells what a
+// client has sent, on whichever server the statement runs.
+func TestH27QueryAttributesComponent(t *testing.T) {
+	c := suite.Cluster(t, localserver.MySQL)
+	if err := c.Primary.Exec(t.Context(), "INSTALL COMPONENT 'file://component_query_attributes'"); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Primary.Exec(context.Background(), "UNINSTALL COMPONENT 'file://component_query_attributes'")
+	})
+	rig := newRawRig(t, c)
+	for _, rc := range casesHAttributes {
+		t.Run(rc.title, func(t *testing.T) { rig.tell(t, rc) })
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/telamondb/telamon/internal/localserver"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
+	"github.com/telamondb/telamon/wire/compress"
 	"github.com/telamondb/telamon/wire/wiretest"
 )
 
@@ -24,6 +25,7 @@ type login struct {
 	schema    string // "-" is none
 	collation byte
 	flags     wire.Capability // on top of plainFlags
+	plugin    string          // to name in the login, with an empty answer
 }
 
 // plainFlags are those of a client that wants nothing in particular.
@@ -67,12 +69,19 @@ func dialPlain(address string, l login) (*plainClient, error) {
 	}
 	p, err := wiretest.Login(nc, wiretest.Credentials{
 		User: l.user, Password: passwords[l.user], Database: schema,
-		Capabilities: plainFlags | l.flags, Collation: l.collation,
+		Capabilities: plainFlags | l.flags, Collation: l.collation, Plugin: l.plugin,
+		ZstdLevel: compress.DefaultZstdLevel, Frames: clientFrames,
 	})
 	if err != nil {
 		return nil, errors.Join(err, nc.Close())
 	}
 	return &plainClient{Peer: p, nc: nc, login: l, ids: map[string]uint32{}}, nil
+}
+
+// clientFrames compresses where that has been agreed on.
+func clientFrames(below net.Conn, agreed wire.Capability) wire.Frames {
+	algorithm, _ := compress.Negotiated(agreed)
+	return compress.Client(below, algorithm, compress.DefaultZstdLevel)
 }
 
 // plain is dialPlain for a test, which closes the client at its end.
@@ -159,7 +168,7 @@ func (c *plainClient) changeUser(user, schema string) error {
 	x := auth.ClientExchange{Password: passwords[user]}
 	plugin, answer := x.Start(c.Greeting.AuthPlugin, c.Greeting.Salt[:])
 	u := wire.ChangeUser{User: user, AuthResponse: answer, Database: schema, Collation: uint16(wire.CollationUTF8MB4), AuthPlugin: plugin}
-	c.Seq = 0
+	c.StartCommand()
 	if err := c.Send(u.Append(nil, c.Capabilities)); err != nil {
 		return err
 	}

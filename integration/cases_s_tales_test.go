@@ -356,11 +356,19 @@ var sTales = []tale{
 		{who: "B", do: "SET time_zone = '+02:00'"},
 		{who: "B", do: "/*slave*/ SELECT @@time_zone", on: onReplica, want: "+02:00"},
 	}},
-	{name: "S20 other settings in the same SET hold",
-		open: "settings made along with tracking are not reported, so they pin until the end of the session", acts: []act{
-			{who: "A", do: "SET session_track_system_variables = 'autocommit', time_zone = '+02:00', session_track_schema = 1"},
-			{who: "A", do: "/*slave*/ SELECT @@time_zone", on: onReplica, want: "+02:00"},
-		}},
+	{name: "S20 other settings in the same SET hold", acts: []act{
+		{who: "A", do: "SET session_track_system_variables = 'autocommit', time_zone = '+02:00', session_track_schema = 1"},
+		{who: "A", do: "/*slave*/ SELECT @@time_zone", on: onReplica, want: "+02:00"},
+		{who: "A", do: "SET session_track_system_variables = '', NAMES latin1 COLLATE latin1_bin, @x = 1"},
+		{who: "A", do: "/*slave*/ SELECT @@character_set_client, @@collation_connection", on: onReplica, want: "latin1,latin1_bin"},
+		{who: "B", do: otherUser},
+		{who: "A", do: "SELECT @x, @@collation_connection", want: "1,latin1_bin"},
+	}},
+	{name: "S20 a setting without a scope holds everywhere", acts: []act{
+		{who: "A", do: "SET @@time_zone = '+02:00', @@sql_mode = 'ANSI_QUOTES'"},
+		{who: "A", do: "/*slave*/ SELECT @@time_zone, @@sql_mode", on: onReplica, want: "+02:00,ANSI_QUOTES"},
+		{who: "B", do: otherUser},
+	}},
 	{name: "S21 what a function in a SELECT sets holds everywhere", acts: []act{
 		{who: "A", do: "SELECT setzone()", on: onPrimary, want: "1"},
 		{who: "A", do: "/*slave*/ SELECT @@time_zone", want: "+09:00"},
@@ -402,7 +410,7 @@ var sTales = []tale{
 		{who: "A", do: "SELECT LAST_INSERT_ID() = MAX(id) FROM a", want: "1"},
 		{who: "B", do: "SELECT LAST_INSERT_ID()", want: "0"},
 	}},
-	{name: "S25 a connection is shared again after SET @x", open: "user variables pin until the end of the session", acts: []act{
+	{name: "S25 a connection is shared again after SET @x", acts: []act{
 		{who: "A", do: "SET @x = 7"},
 		{who: "B", do: otherUser},
 		{who: "B", do: "SELECT @x", want: "NULL"},
@@ -450,18 +458,18 @@ var sTales = []tale{
 		{who: "B", do: otherUser},
 		{who: "A", do: shadowed, on: onReplica, want: "10"},
 	}},
-	{name: "S25 a connection is shared again after the one lock is released", open: "only RELEASE_ALL_LOCKS ends the pin", acts: []act{
+	{name: "S25 a connection is shared again after the one lock is released", acts: []act{
 		{who: "A", do: "SELECT GET_LOCK('s25', 0)", want: "1"},
 		{who: "A", do: "SELECT RELEASE_LOCK('s25')", want: "1"},
 		{who: "B", do: otherUser},
 		{who: "A", do: shadowed, on: onReplica, want: "10"},
 	}},
-	{name: "S25 a connection is shared again after DEALLOCATE", open: "PREPARE and EXECUTE pin until the end of the session", acts: []act{
+	{name: "S25 a connection is shared again after DEALLOCATE", acts: []act{
 		{who: "A", do: "PREPARE s1 FROM 'SELECT 1'"},
 		{who: "A", do: "DEALLOCATE PREPARE s1"},
 		{who: "B", do: otherUser},
 	}},
-	{name: "S25 a connection is shared again after HANDLER ... CLOSE", open: "HANDLER pins until the end of the session", acts: []act{
+	{name: "S25 a connection is shared again after HANDLER ... CLOSE", acts: []act{
 		{who: "A", do: "HANDLER a OPEN"},
 		{who: "A", do: "HANDLER a CLOSE"},
 		{who: "B", do: otherUser},

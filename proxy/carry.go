@@ -6,7 +6,6 @@ import (
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/pool"
-	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/router/lex"
 	"github.com/telamondb/telamon/wire"
 )
@@ -86,7 +85,7 @@ func (s *Session) mayRepeat(lost *lostError) bool {
 	if s.cmd.size == 0 || s.kill.reason.Load() != uint32(endNone) {
 		return false // the command has been streamed, its bytes are gone
 	}
-	return lost.unsent || s.decision.Target == router.Replica && !s.response.Started() && !s.state.InTransaction()
+	return lost.unsent || s.decision.Read && !s.response.Started() && !s.state.InTransaction()
 }
 
 // refuse answers a command that no connection was to be had for.
@@ -163,11 +162,17 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	}
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	s.response.View = &s.state.Track
+	s.response.KeepRow = facts != nil && facts.Flags.Has(lex.FlagUserLock)
 	if s.preparing != nil {
 		s.response.PreparedID = s.preparing.ID
 	}
 	s.noteBlindWrite(c)
-	n, err := c.Wire.Write(s.cmd.packet)
+	request, err := s.request(c)
+	if err != nil {
+		return err
+	}
+	c.Wire.StartCommand()
+	n, err := c.Wire.Write(request)
 	if err != nil {
 		return &lostError{server: c.Server, err: err, unsent: n == 0}
 	}
@@ -211,6 +216,9 @@ func (s *Session) relay(c *pool.Conn) error {
 	for ready := 0; ; {
 		if r.Done() {
 			return s.forward(c, ready, true)
+		}
+		if !r.Started() && s.turnedAway(c) {
+			return &lostError{server: c.Server, err: errShutdown}
 		}
 		op, n := r.Step(c.Wire.Buffered()[ready:])
 		if op == wire.OpForward {

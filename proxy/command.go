@@ -22,6 +22,8 @@ type command struct {
 	// packet is the request with its header, payload what follows the header;
 	// of a streamed one, the part that has arrived.
 	packet, payload []byte
+	// textAt is where the statement begins in payload (COM_QUERY).
+	textAt int
 	// size is the number of bytes to discard from the buffer at the end.
 	size int
 	// streamed: more of it follows on the connection, left bytes of the first
@@ -43,6 +45,9 @@ func (s *Session) readCommand() error {
 		b := s.client.Buffered()
 		if len(b) >= wire.HeaderSize {
 			n := wire.PacketLen(b)
+			if s.client.Framed() {
+				b[3] = 0
+			}
 			if b[3] != 0 {
 				s.client.Seq = b[3] + 1
 				return wire.ErrSequence

@@ -67,7 +67,7 @@ var consistencySetting = regexp.MustCompile(`(?i)^\s*SET\s+@telamon_consistency\
 // setConsistency carries out SET @telamon_consistency = ..., and reports
 // whether the statement is that.
 func (s *Session) setConsistency() bool {
-	m := consistencySetting.FindSubmatch(s.cmd.payload[1:])
+	m := consistencySetting.FindSubmatch(s.facts.Stmt)
 	if m == nil {
 		return false
 	}
@@ -92,8 +92,10 @@ func (s *Session) resetConsistency() {
 }
 
 // needs returns the mark that the read being routed has to see, 0 for none.
-func (s *Session) needs() causal.Mark {
-	level := s.decision.Consistency
+func (s *Session) needs() causal.Mark { return s.needsAt(s.decision.Consistency) }
+
+// needsAt is needs for a read with the level that a statement asks for.
+func (s *Session) needsAt(level router.Consistency) causal.Mark {
 	if level == router.ConsistencyDefault {
 		level = s.consistency
 	}
@@ -110,6 +112,9 @@ func (s *Session) needs() causal.Mark {
 // turn, whether it is known to have it or has to be asked, unless it has failed
 // to catch up just now; then one that has it, if there is one within reach.
 func (s *Session) pickReplica(t *backend.Topology, c backend.Constraint, need causal.Mark) *backend.State {
+	if st := s.keptReplica(t, c); st != nil && (has(t, st, need) || !st.Behind()) {
+		return st
+	}
 	tick := s.tick + 1
 	if s.preparing == nil {
 		s.tick = tick // preparing is no turn: the statement runs where it was prepared
@@ -135,9 +140,9 @@ func has(t *backend.Topology, st *backend.State, need causal.Mark) bool {
 	return need == 0 || st.Applied() >= uint64(need) || st == t.Primary()
 }
 
-// catchUp waits until the replica behind c has what the read must see. The
+// catchUp waits until the server behind c has what the read must see. The
 // error is errBehind when it does not in time; then c is in order.
-func (s *Session) catchUp(c *pool.Conn, need causal.Mark) error {
+func (s *Session) catchUp(c *pool.Conn, need causal.Mark, role backend.Role) error {
 	if need == 0 || c.Server.Applied() >= uint64(need) {
 		return nil
 	}
@@ -154,7 +159,18 @@ func (s *Session) catchUp(c *pool.Conn, need causal.Mark) error {
 	if !c.Valid() { // what this connection says is about the epoch before
 		return &lostError{server: c.Server, err: pool.ErrChanged, unsent: true}
 	}
-	reached, err := c.WaitApplied(string(gtids), s.proxy.config.Load().ConsistencyWait)
+	var reached bool
+	var err error
+	if role == backend.RoleRW {
+		// It replicates from nobody: MASTER_GTID_WAIT would not find there what
+		// it has written itself (measured, MariaDB 10.11).
+		var position string
+		if position, err = c.Position(); err == nil {
+			at, reached = s.proxy.deps.Writes.Reached([]byte(position))
+		}
+	} else {
+		reached, err = c.WaitApplied(string(gtids), s.proxy.config.Load().ConsistencyWait)
+	}
 	switch {
 	case err == nil && reached:
 		c.Server.NoteApplied(epoch, uint64(at))
@@ -165,6 +181,41 @@ func (s *Session) catchUp(c *pool.Conn, need causal.Mark) error {
 		return errBehind
 	}
 	return &lostError{server: c.Server, err: err, unsent: true}
+}
+
+// lostPatience is how long a read that must see a write waits for somebody who
+// is known to have it, while there is no primary: a switchover may be under way.
+const lostPatience = time.Second
+
+// lookAgain is how soon replicas that were behind are asked once more then.
+const lookAgain = 100 * time.Millisecond
+
+// awaitPrimary waits a little for a primary; false says that the read which has
+// been waiting until then should give up. until is the zero time at first.
+func (s *Session) awaitPrimary(until *time.Time) bool {
+	if until.IsZero() {
+		*until = time.Now().Add(lostPatience)
+	}
+	rest := time.Until(*until)
+	if rest <= 0 {
+		return false
+	}
+	s.proxy.awaitTopology(min(rest, lookAgain), hasPrimary)
+	return true
+}
+
+func hasPrimary(t *backend.Topology) bool { return t.Primary() != nil }
+
+// unseenError says that nobody can be shown to have what a read must see.
+type unseenError struct{ about string }
+
+func (e *unseenError) Error() string { return e.about }
+
+// unseen is for a read outside of a transaction.
+func (s *Session) unseen() error {
+	return &unseenError{"what has been written before this read is not known to be on any server in reach, and the primary is away: " +
+		noServer(s.proxy.deps.Store.Load(), "primary").about +
+		" (/*consistency=off*/ in front of a read shows what there is, consistency.no_primary = \"replica\" does so for all)"}
 }
 
 // mayWrite are the statements that may be acknowledged as writes. The others

@@ -16,6 +16,10 @@ import (
 // errEnd ends a session without another word: the client has been told, or is gone.
 var errEnd = errors.New("session ends")
 
+// errShutdown is a server that answers a statement by saying that it is shutting
+// down.
+var errShutdown = errors.New("the server is shutting down")
+
 // lostError says that a server connection broke, and how far things had got.
 type lostError struct {
 	server *backend.Server
@@ -63,6 +67,10 @@ func clientError(err error) *wire.Err {
 	var none *noServerError
 	if errors.As(err, &none) {
 		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + none.Error()}
+	}
+	var unseen *unseenError
+	if errors.As(err, &unseen) {
+		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + unseen.Error()}
 	}
 	var lost *lostError
 	if errors.As(err, &lost) {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,16 +45,17 @@ type entry struct {
 // fakeConn is one connection of a fake.
 type fakeConn struct {
 	*wiretest.Peer
-	fake     *fake
-	id       uint32
-	schema   string
-	vars     map[string]string
-	users    map[string]string // user variables
-	tracked  map[string]bool
-	insertID uint64
-	prepared map[uint32]*fakeStmt
-	lastStmt uint32
-	multi    bool
+	fake      *fake
+	id        uint32
+	schema    string
+	vars      map[string]string
+	users     map[string]string // user variables
+	tracked   map[string]bool
+	insertID  uint64
+	attribute string // the only query attribute sent with the statement
+	prepared  map[uint32]*fakeStmt
+	lastStmt  uint32
+	multi     bool
 
 	// killed is closed by KILL QUERY while a statement runs; guarded by fake.mu.
 	killed  chan struct{}
@@ -81,10 +83,15 @@ var defaultVars = map[string]string{
 
 // newFake starts a server.
 func newFake(t testing.TB, name string) *fake {
+	return newFakeWith(t, name, wire.LocalFiles|wire.QueryAttributes)
+}
+
+// newFakeWith starts one that has caps besides the usual ones.
+func newFakeWith(t testing.TB, name string, caps wire.Capability) *fake {
 	t.Helper()
 	f := &fake{name: name, conns: map[uint32]*fakeConn{}, limit: 128 << 20}
 	greeting := wiretest.DefaultGreeting()
-	greeting.Capabilities |= wire.LocalFiles
+	greeting.Capabilities |= caps
 	f.Server = wiretest.NewServer(t, wiretest.Options{Greeting: greeting}, f.serve)
 	return f
 }
@@ -174,6 +181,7 @@ func (f *fake) serve(p *wiretest.Peer) error {
 
 func (c *fakeConn) handle(cmd wire.Command, arg []byte) error {
 	f := c.fake
+	arg = c.takeAttributes(cmd, arg)
 	text := string(arg)
 	if len(text) > 1000 {
 		text = text[:1000]
@@ -296,6 +304,9 @@ func (c *fakeConn) query(sql string) error {
 
 // statement runs one statement; stop says that it was answered by an ERR.
 func (c *fakeConn) statement(sql string) (stop bool, err error) {
+	if _, rest, ok := strings.Cut(sql, "*/"); ok && strings.HasPrefix(sql, "/*") {
+		sql = strings.TrimSpace(rest) // a hint
+	}
 	verb, rest, _ := strings.Cut(sql, " ")
 	switch strings.ToUpper(verb) {
 	case "SELECT":
@@ -386,7 +397,7 @@ func (c *fakeConn) set(rest string) (bool, error) {
 		name, value = strings.TrimSpace(name), strings.Trim(strings.TrimSpace(value), "'")
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "@@session."), "@@")
 		if user, ok := strings.CutPrefix(name, "@"); ok {
-			c.users[user] = value
+			c.users[strings.Trim(user, "`")] = userValue(item)
 			continue
 		}
 		if v, ok := strings.CutPrefix(value, "@@session."); ok {
@@ -406,6 +417,19 @@ func (c *fakeConn) set(rest string) (bool, error) {
 		}
 	}
 	return false, c.ok(changes)
+}
+
+// userValue returns what @x = ... assigns: a literal, or the proxy's spelling
+// of one, _charset X'...' COLLATE collation.
+func userValue(item string) string {
+	_, value, _ := strings.Cut(item, "=")
+	if _, digits, ok := strings.Cut(value, " X'"); ok {
+		digits, _, _ = strings.Cut(digits, "'")
+		if b, err := hex.DecodeString(digits); err == nil {
+			return string(b)
+		}
+	}
+	return strings.Trim(strings.TrimSpace(value), "'")
 }
 
 func (c *fakeConn) autocommit(changes []byte, value string) []byte {
@@ -477,6 +501,8 @@ func (c *fakeConn) expression(expr string) (wire.Value, bool) {
 		return wire.Value{Text: c.schema, Null: c.schema == ""}, true
 	case expr == "LAST_INSERT_ID()":
 		return wire.Value{Text: strconv.FormatUint(c.insertID, 10)}, true
+	case expr == "attribute":
+		return wire.Value{Text: c.attribute}, true
 	case expr == "missing":
 		return wire.Value{}, false
 	case strings.HasPrefix(expr, "var_"):

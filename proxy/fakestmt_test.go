@@ -153,5 +153,5 @@ func (st *fakeStmt) bind(p []byte) (params []wire.Value, ok bool) {
 			values = values[n:]
 		}
 	}
-	return params, len(values) == 0
+	return params, true // more is ignored, as servers do
 }

@@ -20,6 +20,9 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		target = router.Replica
 		c.Server.Stats.Reads.Add(1)
 	}
+	if r.Status.Has(wire.InTrans) && s.isPrimary(c) {
+		target = router.Primary // whatever it stood in for: the transaction may do everything
+	}
 	pins := s.state.Pins
 	switch {
 	case s.preparing != nil:
@@ -31,7 +34,9 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	}
 	s.state.Finished(facts, &s.decision, &session.Outcome{
 		Target: target, Status: r.Status, StatusSeen: r.StatusSeen, ErrCode: r.ErrCode, LastInsertID: r.LastInsertID,
+		Answer: s.answer(),
 	})
+	s.confirm(c, facts)
 	if *s.schema.Load() != s.state.Profile.Schema {
 		s.schema.Store(&s.state.Profile.Schema)
 	}
@@ -50,10 +55,23 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 		// A primary that takes no writes may not be one any more.
 		s.proxy.deps.Report(c.Server, errReadOnly)
 	}
-	if s.state.Retrack {
-		s.retrack(c)
-	}
+	s.noteTransaction(c)
+	s.noteSeen(c)
 	s.settle(c)
+}
+
+// answer reads the row that a statement about user locks was answered with, in
+// the protocol it came in.
+func (s *Session) answer() session.Answer {
+	row := s.response.Row()
+	switch {
+	case len(row) == 0:
+		return session.AnswerUnseen
+	case s.executing == nil && string(row) == "\x011",
+		s.executing != nil && len(row) > 2 && row[1] == 0 && row[2] != 0: // an integer, the lowest byte first
+		return session.AnswerYes
+	}
+	return session.AnswerNo
 }
 
 // keepsDiagnostics reports whether the statement has left warnings and errors

@@ -8,10 +8,9 @@ import (
 	"github.com/telamondb/telamon/wire/auth"
 )
 
-// offered are the capabilities clients may use: those that every server has
-// and Telamon can carry. LONG_PASSWORD is set, so that MariaDB clients do not
-// look for extended capabilities.
-const offered = wire.LongPassword | wire.FoundRows | wire.LongFlag | wire.ConnectWithDB | wire.NoSchema |
+// offered are the capabilities clients may use whatever the servers are: those
+// that every server has and Telamon can carry. See offers for the others.
+const offered = wire.FoundRows | wire.LongFlag | wire.ConnectWithDB | wire.NoSchema |
 	wire.ODBC | wire.LocalFiles | wire.IgnoreSpace | wire.Protocol41 | wire.Interactive | wire.IgnoreSigpipe |
 	wire.Transactions | wire.Reserved | wire.SecureConnection | wire.MultiStatements | wire.MultiResults |
 	wire.PSMultiResults | wire.PluginAuth | wire.ConnectAttrs | wire.PluginAuthLenenc | wire.DeprecateEOF | wire.SessionTrack
@@ -31,7 +30,7 @@ func (s *Session) greeting(cfg *Config) wire.HandshakeV10 {
 	if version == "" {
 		version = "5.7.0-telamon"
 	}
-	capabilities := offered
+	capabilities := s.offers() | s.compressions(cfg)
 	if cfg.TLS.Config != nil {
 		capabilities |= wire.SSL
 	}

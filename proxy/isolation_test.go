@@ -179,7 +179,7 @@ func (w *walker) variables() {
 	if _, ok := w.ask("SET @u='" + n + "'"); !ok {
 		return
 	}
-	w.want(onReplica, w.schema, w.zone, w.limit, "NULL")
+	w.want(onReplica, w.schema, w.zone, w.limit, n)
 	w.want("@u", n)
 	w.ok(wire.ComResetConnection, "")
 	w.reset()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/causal"
@@ -31,6 +32,9 @@ func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
 		}
 	}
 	if s.pinned != nil && (s.decision.Target != router.Replica || s.state.InTransaction()) {
+		if s.decision.Reason == router.ReasonReplicaTransaction && len(s.begun.text) > 0 {
+			return s.leaseReadOnly()
+		}
 		return s.leasePinned()
 	}
 	topology := s.proxy.deps.Store.Load()
@@ -53,6 +57,10 @@ func (s *Session) leasePrimary(t *backend.Topology, exclude *backend.Server) (*p
 			return nil, err
 		}
 		c, err := s.leaseReported(st)
+		if errors.Is(err, backend.ErrOtherServer) && s.proxy.awaitIdentity(st) {
+			t = s.proxy.deps.Store.Load()
+			continue
+		}
 		now := s.proxy.deps.Store.Load()
 		if now.Version == t.Version || now.Primary() == nil || now.Primary().Server == st.Server {
 			return c, err
@@ -66,10 +74,12 @@ func (s *Session) leasePrimary(t *backend.Topology, exclude *backend.Server) (*p
 
 // leaseForRead returns a connection to a server that may serve the read: a
 // replica that has what the read must see, or else the primary. A server that
-// cannot be had is left out once.
+// cannot be had is left out once. While there is no primary, and nobody has it,
+// there is a moment's wait, and then an error.
 func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*pool.Conn, error) {
 	need := s.needs()
 	var failed error
+	var patience time.Time
 	for asked := 0; ; {
 		st, err := s.chooseForRead(t, exclude, need)
 		if failed != nil && (err != nil || st.Server == exclude) {
@@ -81,7 +91,9 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 		known := st.Behind()
 		c, err := s.leaseReported(st)
 		if err == nil && st != t.Primary() {
-			err = s.catchUp(c, need)
+			if need, err = s.notOlder(t, st, need); err == nil {
+				err = s.catchUp(c, need, st.Role)
+			}
 		}
 		switch {
 		case err == nil:
@@ -91,10 +103,18 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 				s.park(c)
 				return s.leaseReported(t.Primary())
 			}
-			if asked++; known || asked == maxLook {
-				return c, nil // nobody has more than this replica
+			asked++
+			nobody := known || asked == maxLook
+			if nobody && s.proxy.config.Load().ServeStale {
+				return c, nil
 			}
 			s.park(c)
+			if nobody {
+				if !s.awaitPrimary(&patience) {
+					return nil, s.unseen()
+				}
+				t, asked = s.proxy.deps.Store.Load(), 0
+			}
 			continue // it is known to be behind now, so that another one is asked
 		case errors.Is(err, errStateLost):
 			return nil, err
@@ -228,11 +248,6 @@ func (s *Session) chooseAgain(t *backend.Topology, exclude *backend.Server) (*ba
 
 // leaseOn returns the session's connection to a server, a new one if need be.
 func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
-	if s.state.Unread {
-		if err := s.readCollation(); err != nil {
-			return nil, err
-		}
-	}
 	for i := range s.leases {
 		if s.leases[i].conn.Server != st.Server {
 			continue
@@ -291,21 +306,6 @@ func (s *Session) own(i int) (*pool.Conn, bool) {
 		return nil, false
 	}
 	return c, true
-}
-
-// readCollation completes the session's profile from the connection that has it.
-func (s *Session) readCollation() error {
-	if s.pinned == nil {
-		s.state.Unread = false
-		return nil
-	}
-	name, err := s.pinned.QueryValue("SELECT @@collation_connection")
-	if err != nil {
-		return &lostError{server: s.pinned.Server, err: err, unsent: true}
-	}
-	s.state.CollationRead(name)
-	s.pinned.Profile = s.state.Profile
-	return nil
 }
 
 // park leaves a connection to the session or, if somebody waits for one, to
@@ -389,9 +389,11 @@ func (s *Session) dropOthers(keep *pool.Conn) {
 
 // lastWasPrimary reports whether the previous statement ran on the primary.
 func (s *Session) lastWasPrimary() bool {
-	if s.last == nil {
-		return true
-	}
+	return s.last == nil || s.isPrimary(s.last)
+}
+
+// isPrimary reports whether a connection is to the primary.
+func (s *Session) isPrimary(c *pool.Conn) bool {
 	p := s.proxy.deps.Store.Load().Primary()
-	return p != nil && p.Server == s.last.Server
+	return p != nil && p.Server == c.Server
 }

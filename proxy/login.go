@@ -50,7 +50,11 @@ func (s *Session) login(count int) error {
 		s.sendError(refusal)
 		return errRefused
 	}
-	s.caps = hello.Capabilities & offered
+	s.caps = hello.Capabilities & greeting.Capabilities
+	if refusal := s.agreeOnCompression(&hello); refusal != nil {
+		s.sendError(refusal)
+		return errRefused
+	}
 	user, err := s.authenticate(cfg, hello.User, func(x *auth.ServerExchange) auth.Step {
 		x.DefaultPlugin = greeting.AuthPlugin
 		return x.Start(hello.AuthPlugin, hello.AuthResponse)
@@ -68,6 +72,7 @@ func (s *Session) login(count int) error {
 		s.proxy.dismissUser(user.Name)
 		return err
 	}
+	s.compress(&hello)
 	return nil
 }
 

@@ -153,14 +153,15 @@ func (s *Session) stmtExecute() error {
 		p.Failed = nil
 		return s.answerError(e)
 	}
-	e, ok := session.ParseExecute(s.cmd.payload, p.Params)
+	e, ok := s.parseExecute(p.Params)
 	if !ok {
 		return s.answerMalformed()
 	}
-	if e.Bound {
-		p.Bind(s.cmd.payload[e.TypesAt+1 : e.TypesAt+1+2*int(p.Params)])
-	}
+	p.BindExecute(s.cmd.payload, &e)
 	s.facts = p.Facts
+	if p.Profile != s.state.Profile {
+		s.facts.Flags &^= lex.FlagPlainAssign // a string in it is of another collation
+	}
 	s.route(true)
 	if s.decision.Target == router.Deny {
 		return s.deny()
@@ -175,6 +176,7 @@ func (s *Session) stmtExecute() error {
 	}
 	if e.Flags != 0 || p.LongData || p.Cursor {
 		s.decision.Target = s.state.TransactionOn // where the cursor or the data is kept
+		s.decision.Read = false                   // and nowhere else
 	}
 	s.executing, s.execute = p, e
 	err = s.carry(wire.ResponseQuery, true)
@@ -194,11 +196,11 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 		st = c.Statements[p.ID]
 	}
 	wire.SetStatementID(s.cmd.payload, st.ID)
-	if p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0 {
-		if s.cmd.full {
-			return errTypesMissing
+	untyped := p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0
+	if untyped || e.Named && !c.Caps.Has(wire.QueryAttributes) {
+		if err := s.rebuildExecute(c); err != nil {
+			return err
 		}
-		s.insertTypes(p, e)
 	}
 	if s.cmd.code == wire.ComStmtExecute {
 		st.Types = p.Generation
@@ -230,20 +232,22 @@ func (s *Session) isOpen(number uint32) bool {
 var errTypesMissing = &wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message: "Telamon: an execution of 16 MiB or more " +
 	"relies on parameter types sent earlier, but its server connection is a new one; prepare the statement again"}
 
-// insertTypes rebuilds an execute that relies on types this server connection
-// has not been told.
-func (s *Session) insertTypes(p *session.Prepared, e *session.Execute) {
-	old := s.cmd.packet
-	at := wire.HeaderSize + e.TypesAt
-	b := make([]byte, 0, len(old)+len(p.Types))
-	b = append(b, old[:at]...)
-	b = append(b, 1)
-	b = append(b, p.Types...)
-	b = append(b, old[at+1:]...)
-	n := len(b) - wire.HeaderSize + s.cmd.left
-	b[0], b[1], b[2] = byte(n), byte(n>>8), byte(n>>16)
-	s.cmd.packet, s.cmd.payload = b, b[wire.HeaderSize:]
-	e.Bound = true
+// rebuildExecute puts the types into the execute, and takes out what c does not
+// understand.
+func (s *Session) rebuildExecute(c *pool.Conn) error {
+	if s.cmd.full {
+		return errTypesMissing
+	}
+	payload := s.execute.Rebuild(s.cmd.payload, s.executing, c.Caps.Has(wire.QueryAttributes))
+	n := len(payload) + s.cmd.left
+	if n >= wire.MaxPayload {
+		return errTypesMissing
+	}
+	s.cmd.packet = append([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0}, payload...)
+	s.cmd.payload = s.cmd.packet[wire.HeaderSize:]
+	// Should it have to be repeated elsewhere, what follows is taken from the new one.
+	s.execute, _ = s.parseExecute(s.executing.Params)
+	return nil
 }
 
 // executeDone notes what the execution has left open.

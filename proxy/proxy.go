@@ -20,6 +20,7 @@ import (
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/internal/backoff"
 	"github.com/telamondb/telamon/router"
+	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
 )
 
@@ -48,6 +49,13 @@ type Config struct {
 	Sticky Sticky
 	// ConsistencyWait is how long a read may wait for a replica to catch up.
 	ConsistencyWait time.Duration
+	// Compression are the capabilities of compression that clients are offered.
+	Compression wire.Capability
+	// ServeStale lets replicas serve reads that have to see a write no server
+	// in reach is known to have, while there is no primary.
+	ServeStale bool
+	// Monotonic keeps a session from reading what is older than it has seen.
+	Monotonic bool
 	// ServerVersion is what clients see; "" = the primary's.
 	ServerVersion string
 	// Allow are the networks clients may come from; empty = all.

@@ -11,7 +11,11 @@ func (s *Session) query() error {
 	if !s.modeKnown {
 		s.learnMode()
 	}
-	lex.Scan(s.cmd.payload[1:], s.state.Mode, &s.facts)
+	text, ok := s.queryText()
+	if !ok {
+		return s.answerError(malformedAttributes)
+	}
+	lex.Scan(text, s.state.Mode, &s.facts)
 	if s.cmd.streamed {
 		s.judgeByBeginning()
 	}

@@ -34,6 +34,8 @@ type setup struct {
 	config     Config
 	listener   router.Listener
 	withoutRun bool // nobody sweeps the pools
+	// oldReplicas know no query attributes, though nobody has noticed.
+	oldReplicas bool
 }
 
 func user(name, password string) *User {
@@ -78,6 +80,9 @@ func newRig(t testing.TB, change ...func(*setup)) *rig {
 	specs := []backend.Spec{s.primary}
 	for i := range s.replicas {
 		f := newFake(t, string(rune('A'+i)))
+		if s.oldReplicas {
+			f = newFakeWith(t, string(rune('A'+i)), wire.LocalFiles)
+		}
 		spec := s.replica
 		spec.Address = f.Addr()
 		specs, r.replicas = append(specs, spec), append(r.replicas, f)

@@ -18,6 +18,7 @@ import (
 	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/router/lex"
 	"github.com/telamondb/telamon/wire"
+	"github.com/telamondb/telamon/wire/compress"
 )
 
 // Session serves one client. Its goroutine owns everything but the fields
@@ -36,6 +37,8 @@ type Session struct {
 	// of its own last write.
 	consistency router.Consistency
 	wrote       causal.Mark
+	begun       begun
+	seen        seen
 	// insertID is what LAST_INSERT_ID() returned on a connection the session
 	// has no more; see insertid.go.
 	insertID *pool.Salvage
@@ -191,6 +194,8 @@ func (s *Session) readFailed(err error) error {
 	case errors.Is(err, wire.ErrSequence):
 		s.client.Seq = 0 // measured, MySQL 9.7 and MariaDB 10.11
 		s.sendError(&wire.Err{Code: wire.CodeNetPacketsOutOfOrder, State: stateCommunication, Message: "Got packets out of order"})
+	case errors.Is(err, compress.ErrFrame):
+		s.sendError(&wire.Err{Code: wire.CodeNetUncompress, State: stateCommunication, Message: "Couldn't uncompress communication packet"})
 	case errors.Is(err, wire.ErrPacketTooLarge):
 		s.sendError(&wire.Err{Code: wire.CodePacketTooLarge, State: stateCommunication, Message: "Got a packet bigger than 'max_allowed_packet' bytes"})
 	}
@@ -201,7 +206,7 @@ func (s *Session) readFailed(err error) error {
 // listening: clients read it as the answer to their next command.
 func (s *Session) sayGoodbye() {
 	_ = s.client.SetDeadline(time.Now().Add(time.Second))
-	s.client.Seq = 0
+	s.client.StartCommand()
 	switch endReason(s.kill.reason.Load()) {
 	case endShutdown:
 		s.sendError(wire.NewErr(wire.CodeServerShutdown, "Server shutdown in progress"))

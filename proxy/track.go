@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/telamondb/telamon/backend/pool"
-	"github.com/telamondb/telamon/router"
 )
 
 // Telamon lives by what servers report of session state, so that session_track_*
@@ -23,22 +22,6 @@ var tracked = [...]struct {
 	{"session_track_gtids", false}, // MySQL
 	{"session_track_state_change", true},
 	{"session_track_transaction_info", true},
-}
-
-// retrack takes over what the statement just finished on c has changed of
-// session_track_*, and puts Telamon's settings back.
-func (s *Session) retrack(c *pool.Conn) {
-	s.state.Retrack = false
-	err := s.learnTracking(c)
-	if err == nil {
-		err = c.Retrack(s.state.Profile)
-	}
-	if err != nil {
-		c.Dirt = pool.MustClose
-		s.state.Pins |= router.PinOpaque
-		return
-	}
-	c.Profile = s.state.Profile
 }
 
 // learnTracking reads the settings that the statement names. A stored program

@@ -66,6 +66,9 @@ func (s *Session) nextFragment() (header [wire.HeaderSize]byte, err error) {
 	}
 	copy(header[:], s.client.Buffered())
 	s.client.Discard(wire.HeaderSize)
+	if s.client.Framed() {
+		header[3] = s.cmd.last + 1
+	}
 	if header[3] != s.cmd.last+1 {
 		return header, errClientGone // out of step: nothing sensible can follow
 	}
@@ -214,7 +217,7 @@ func (s *Session) infilePacket(c *pool.Conn, fromClient, toServer byte, broken *
 		}
 	}
 	header := s.client.Buffered()[:wire.HeaderSize]
-	if header[3] != fromClient {
+	if header[3] != fromClient && !s.client.Framed() {
 		return 0, errClientGone
 	}
 	header[3] = toServer

@@ -130,6 +130,9 @@ func pins(f *lex.Facts) PinSet {
 			p |= flagPins[i].pin
 		}
 	}
+	if f.Flags.Has(lex.FlagPlainAssign) {
+		p &^= PinUserVariables // they are part of the session's profile
+	}
 	if f.NumTempCreated() > 0 || f.Flags.Has(lex.FlagTempOverflow) {
 		p |= PinTemporaryTables
 	}
@@ -178,9 +181,6 @@ func releases(f *lex.Facts, held PinSet) PinSet {
 		}
 	case lex.Begin, lex.Commit, lex.Rollback, lex.Insert, lex.Replace, lex.Update, lex.Delete, lex.Load, lex.DDL:
 		r = PinNextTransaction
-	}
-	if f.Flags.Has(lex.FlagReleaseAllLocks) && !f.Flags.Has(lex.FlagGetLock) {
-		r |= PinUserLocks
 	}
 	if !f.Flags.Has(lex.FlagLastResult | lex.FlagCalcFoundRows) {
 		r |= PinFoundRows

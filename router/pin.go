@@ -9,7 +9,7 @@ type PinSet uint32
 // The pins. State of these kinds lives in one server connection and cannot be
 // established on another one.
 const (
-	// PinUserVariables: @x has been assigned.
+	// PinUserVariables: @x has been assigned a value that is not known.
 	PinUserVariables PinSet = 1 << iota
 	// PinTemporaryTables: a temporary table may exist.
 	PinTemporaryTables

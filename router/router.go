@@ -115,6 +115,10 @@ type Decision struct {
 	Reason Reason
 	// Consistency the statement asks for.
 	Consistency Consistency
+	// Read: the statement is proven to be harmless wherever it runs, so that
+	// running it twice cannot be told from running it once. That goes for the
+	// beginning of a transaction on a replica, too.
+	Read bool
 	// Pin is added to the session's pins when the statement is sent, whatever
 	// its outcome: a failed statement may have taken effect in part.
 	Pin PinSet
@@ -142,7 +146,7 @@ type Decision struct {
 func Route(req *Request, rules *Rules) Decision {
 	f, v := req.Facts, &req.View
 	if isPlainRead(f) && v.isPlain() && rules.isPlain() {
-		return Decision{Target: Replica, Reason: ReasonRead}
+		return Decision{Target: Replica, Reason: ReasonRead, Read: true}
 	}
 	if rules != nil {
 		if reason, text := rules.Guard.check(f); text != "" {
@@ -150,7 +154,7 @@ func Route(req *Request, rules *Rules) Decision {
 		}
 	}
 	p := judge(f)
-	d := Decision{Pin: pins(f), Release: releases(f, v.Pins), SyntaxErrorIsSafe: syntaxErrorIsSafe(f)}
+	d := Decision{Pin: pins(f), Release: releases(f, v.Pins), SyntaxErrorIsSafe: syntaxErrorIsSafe(f), Read: p.kind != notARead}
 	rule := rules.match(f, v)
 	if rule != nil {
 		d.Timeout = rule.Timeout
@@ -202,7 +206,7 @@ func place(d *Decision, p proof, f *lex.Facts, v *SessionView, rules *Rules, rul
 	case p.kind == notARead:
 		d.Target, d.Reason = Primary, p.reason
 		if p.reason == ReasonTransaction && mayBeginOnReplica(f, v, rules) {
-			d.Target, d.Reason = Replica, ReasonReadOnlyTransaction
+			d.Target, d.Reason, d.Read = Replica, ReasonReadOnlyTransaction, true
 			constrain(d, f, rules, rule)
 		}
 	default:
@@ -250,8 +254,7 @@ func endsOrFails(f *lex.Facts) bool {
 		1<<lex.Insert | 1<<lex.Replace | 1<<lex.Update | 1<<lex.Delete | 1<<lex.Select | 1<<lex.Empty |
 		1<<lex.Explain | 1<<lex.Diagnostics
 	const harmful = lex.FlagUserLock | lex.FlagSideEffect | lex.FlagUnknownFunction | lex.FlagSetGlobal |
-		lex.FlagUncertain | lex.FlagExecutableComment | lex.FlagInto | lex.FlagUserVarRead | lex.FlagSetAutocommit |
-		lex.FlagLocking
+		lex.FlagUncertain | lex.FlagExecutableComment | lex.FlagInto | lex.FlagSetAutocommit | lex.FlagLocking
 	return f.Classes&^harmless == 0 && !f.Flags.Has(harmful)
 }
 
@@ -300,7 +303,7 @@ func placeReadOnly(d *Decision, p proof, f *lex.Facts, v *SessionView, rules *Ru
 			d.Target, d.Reason = Replica, ReasonReadListener
 		}
 	case p.reason == ReasonTransaction && mayBeginOnReplica(f, v, rules):
-		d.Target, d.Reason = Replica, ReasonReadOnlyTransaction
+		d.Target, d.Reason, d.Read = Replica, ReasonReadOnlyTransaction, true
 	default:
 		d.Target, d.Reason = Primary, p.reason
 	}

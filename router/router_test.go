@@ -102,7 +102,7 @@ func TestDecisionPinsAndReleases(t *testing.T) {
 	}{
 		{"UNLOCK TABLES ends table locks", "UNLOCK TABLES", router.PinTableLocks | router.PinBackupLock, 0, router.PinTableLocks},
 		{"UNLOCK INSTANCE ends the backup lock", "UNLOCK INSTANCE", router.PinTableLocks | router.PinBackupLock, 0, router.PinBackupLock},
-		{"RELEASE_ALL_LOCKS ends user locks", "DO RELEASE_ALL_LOCKS()", router.PinUserLocks, 0, router.PinUserLocks},
+		{"RELEASE_ALL_LOCKS is counted by the session", "DO RELEASE_ALL_LOCKS()", router.PinUserLocks, 0, 0},
 		{"RELEASE_LOCK may leave others", "DO RELEASE_LOCK('a')", router.PinUserLocks, 0, 0},
 		{"COMMIT uses up SET TRANSACTION", "COMMIT", router.PinNextTransaction, 0, router.PinNextTransaction},
 		{"an autocommit write uses it up too", "INSERT INTO a VALUES (1)", router.PinNextTransaction, 0, router.PinNextTransaction},

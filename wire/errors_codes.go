@@ -55,6 +55,7 @@ const (
 	CodeMalformedPacket       = 1835
 	CodeQueryTimeout          = 3024 // MySQL max_execution_time
 	CodeAccountLocked         = 3118 // MySQL; MariaDB has 4151
+	CodeCompressionLevel      = 3923 // MySQL
 	CodeSecureTransport       = 3159 // --require_secure_transport=ON
 	CodeClientInteraction     = 4031 // MySQL: disconnected because of inactivity
 	CodeAccountLockedMariaDB  = 4151

@@ -93,6 +93,10 @@ type Response struct {
 	View *TrackView
 	// PreparedID replaces the statement id in a COM_STMT_PREPARE answer.
 	PreparedID uint32
+	// KeepRow asks for a copy of the first row, see Row. Set it after Begin.
+	KeepRow bool
+	row     [keptRow]byte
+	rowLen  uint8
 
 	// What the response said so far; final once Done.
 
@@ -210,6 +214,12 @@ func (r *Response) Step(p []byte) (op Op, n int) {
 			}
 			return r.fail(fmt.Errorf("%w: got sequence id %d from the server, want %d", ErrSequence, h[3], r.seqIn))
 		}
+		if r.KeepRow && r.keepsRow(h, size) {
+			if len(h) < HeaderSize+size {
+				break
+			}
+			r.rowLen = uint8(copy(r.row[:], h[HeaderSize:HeaderSize+size]))
+		}
 		if r.continued || r.passesThrough(h[HeaderSize:], size) {
 			r.pass(h, size)
 			n += HeaderSize
@@ -289,6 +299,21 @@ func (r *Response) isEOF(first byte, size int) bool {
 	}
 	return size < 9
 }
+
+// keptRow is the length of the longest row that Row returns: enough for a
+// number in either protocol.
+const keptRow = 24
+
+// keepsRow reports whether h begins the row that Row is to return.
+func (r *Response) keepsRow(h []byte, size int) bool {
+	return r.phase == phaseRows && r.Rows == 0 && r.ResultSets == 1 && !r.continued &&
+		size <= keptRow && r.passesThrough(h[HeaderSize:], size)
+}
+
+// Row returns the payload of the first row of the first result set, if KeepRow
+// was set, and nothing if there was none or it was longer than 24 bytes. It is valid
+// until the next Begin.
+func (r *Response) Row() []byte { return r.row[:r.rowLen] }
 
 // pass accounts for a physical packet that goes through unread.
 func (r *Response) pass(h []byte, size int) {

@@ -315,3 +315,32 @@ func TestTLSStateIsThereOnlyWithTLS(t *testing.T) {
 		t.Error("TLS without a handshake")
 	}
 }
+
+// What a connection costs while it is idle is what crypto/tls keeps of it.
+func TestAnIdleTLSConnectionIsSmall(t *testing.T) {
+	const n, limit = 100, 40 << 10
+	var before, after runtime.MemStats
+	certificate() // made once
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range n {
+		c, peer := tlsPair(t, tls.VersionTLS13)
+		if _, err := peer.Write(packets(0, pattern(100))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadPacket(100); err != nil {
+			t.Fatal(err)
+		}
+		c.Idle()
+		if !c.Quiet() {
+			t.Fatal("not quiet")
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n
+	t.Logf("%d bytes for both ends of a connection", each)
+	if each > limit {
+		t.Errorf("%d bytes for both ends of a connection, limit %d", each, limit)
+	}
+}

@@ -206,3 +206,50 @@ func BenchmarkWrote(b *testing.B) {
 		l.Wrote([]byte("0-1-8"))
 	}
 }
+
+func TestAPositionIsComparedWithTheRecord(t *testing.T) {
+	for name, c := range map[string]struct {
+		written, position string
+		reached           bool // the position has all that was written
+		new               bool // it has something that was not
+	}{
+		"the same":                              {u1 + ":1-5", u1 + ":1-5", true, false},
+		"more of the same source":               {u1 + ":3-5", u1 + ":1-9", true, true},
+		"less":                                  {u1 + ":1-5", u1 + ":1-4", false, false},
+		"a gap in the position":                 {u1 + ":1-5", u1 + ":1-2:4-9", false, true},
+		"a gap in the record":                   {u1 + ":1-2:4", u1 + ":1-9", true, true},
+		"another source":                        {u1 + ":1-5", u1 + ":1-5," + u2 + ":1", true, true},
+		"nothing":                               {u1 + ":1", "", false, false},
+		"nothing written":                       {"", u1 + ":1", true, true},
+		"the same of MariaDB":                   {"0-1-8", "0-1-8", true, false},
+		"more of MariaDB, by another server":    {"0-1-8", "0-2-9", true, true},
+		"less of MariaDB":                       {"0-1-8", "0-1-7", false, false},
+		"another domain of MariaDB":             {"0-1-8", "0-1-8,7-1-1", true, true},
+		"a domain of MariaDB that is not there": {"0-1-8,7-1-1", "0-1-8", false, false},
+		"the other flavour":                     {u1 + ":1", "0-1-8", false, true},
+		"something unreadable":                  {u1 + ":1", "?", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l Log
+			l.Wrote([]byte(c.written))
+			before := l.Mark()
+			if at, ok := l.Reached([]byte(c.position)); ok != c.reached || ok && at != before {
+				t.Errorf("reached %v at %d, want %v at %d", ok, at, c.reached, before)
+			}
+			if m := l.Saw([]byte(c.position)); m != l.Mark() || (m > before) != c.new {
+				t.Errorf("seeing it moves the mark from %d to %d", before, m)
+			}
+			if !c.reached || c.position == "" {
+				return
+			}
+			if at, ok := l.Reached([]byte(c.position)); !ok || at != l.Mark() {
+				t.Errorf("after it was seen: reached %v at %d", ok, at)
+			}
+		})
+	}
+	var blind Log
+	blind.WroteBlind()
+	if _, ok := blind.Reached([]byte(u1 + ":1-9")); ok {
+		t.Error("a write of which nothing is known is in a position")
+	}
+}

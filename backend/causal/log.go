@@ -54,6 +54,31 @@ func (l *Log) WroteBlind() Mark {
 	return m
 }
 
+// Saw notes that somebody has seen the primary at a position: whatever is in it
+// is waited for from now on as if it had been written through the proxy. It
+// returns the mark that covers it.
+func (l *Log) Saw(position []byte) Mark {
+	l.mu.Lock()
+	covered := !l.blind && l.written.within(position, true)
+	m := Mark(l.mark.Load())
+	l.mu.Unlock()
+	if covered {
+		return m
+	}
+	return l.Wrote(position)
+}
+
+// Reached reports whether a server at a position has everything on record, and
+// up to which mark that is.
+func (l *Log) Reached(position []byte) (at Mark, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.blind || !l.written.within(position, false) {
+		return 0, false
+	}
+	return Mark(l.mark.Load()), true
+}
+
 // Blind reports whether a write is on record that cannot be waited for.
 func (l *Log) Blind() bool {
 	l.mu.Lock()

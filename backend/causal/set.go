@@ -197,3 +197,39 @@ func (s *set) append(dst []byte) []byte {
 	}
 	return dst
 }
+
+// within reports whether all of s is in a set given as text, or with reversed
+// the other way round. What cannot be read, or is of the other flavour, is in
+// nothing.
+func (s *set) within(text []byte, reversed bool) bool {
+	var other set
+	if !other.add(text) {
+		return false
+	}
+	sub, super := s, &other
+	if reversed {
+		sub, super = super, sub
+	}
+	for i := range sub.sources {
+		src := &sub.sources[i]
+		j := slices.IndexFunc(super.sources, func(o source) bool { return o.name == src.name })
+		if j < 0 || sub.mariadb != super.mariadb || !src.within(&super.sources[j], s.mariadb) {
+			return false
+		}
+	}
+	return true
+}
+
+// within reports whether all transactions of src are in o. Of a domain the last
+// one says it all.
+func (src *source) within(o *source, mariadb bool) bool {
+	if mariadb {
+		return src.intervals[0].last <= o.intervals[0].last
+	}
+	for _, iv := range src.intervals {
+		if !slices.ContainsFunc(o.intervals, func(in interval) bool { return in.first <= iv.first && iv.last <= in.last }) {
+			return false
+		}
+	}
+	return true
+}

@@ -16,6 +16,7 @@ type dialect struct {
 	flavor      backend.Flavor
 	version     string
 	identity    string // one row with the columns identify reads
+	plain       string // the same, but only what every server has
 	replication string // one row per channel
 }
 
@@ -23,19 +24,24 @@ type dialect struct {
 //
 // SHOW REPLICA STATUS came with MySQL 8.0.22, SHOW SLAVE STATUS went with 8.4
 // (error 1064). MariaDB lists all its connections with SHOW ALL SLAVES STATUS
-// only; it has no server_uuid, and its server_uid is the same for servers that
-// share a host and a port.
+// only. The plain statement is for builds and relatives without Galera, GTIDs,
+// super_read_only or server_uuid.
+//
+// The GTIDs of a server are of use only if it goes on: MySQL keeps gtid_executed
+// when gtid_mode goes back to OFF, and writes without GTIDs from then on, as
+// either flavour does without a binary log (measured, 9.7 and 10.11).
 func dialectOf(version string) dialect {
 	d := dialect{flavor: backend.MySQL, version: version}
 	if strings.Contains(strings.ToLower(version), "mariadb") {
 		d.flavor = backend.MariaDB
-		d.identity = "SELECT @@server_id AS server_id, CONCAT(@@server_id, '@', @@hostname, ':', @@datadir) AS identity," +
-			" @@GLOBAL.read_only AS read_only, @@GLOBAL.gtid_current_pos AS gtid, @@GLOBAL.wsrep_on AS wsrep_on"
+		d.plain = "SELECT @@server_id AS server_id, @@GLOBAL.read_only AS read_only, " + backend.IdentitySQL(d.flavor) + " AS identity"
+		d.identity = d.plain + ", IF(@@GLOBAL.log_bin, @@GLOBAL.gtid_current_pos, '') AS gtid, @@GLOBAL.wsrep_on AS wsrep_on"
 		d.replication = "SHOW ALL SLAVES STATUS"
 		return d
 	}
-	d.identity = "SELECT @@server_id AS server_id, @@server_uuid AS identity, @@server_uuid AS uuid, @@GLOBAL.read_only AS read_only," +
-		" @@GLOBAL.super_read_only AS super_read_only, @@GLOBAL.gtid_executed AS gtid"
+	d.plain = "SELECT @@server_id AS server_id, @@GLOBAL.read_only AS read_only"
+	d.identity = d.plain + ", " + backend.IdentitySQL(d.flavor) + " AS identity, @@server_uuid AS uuid, @@GLOBAL.super_read_only AS super_read_only," +
+		" IF(@@GLOBAL.log_bin AND @@GLOBAL.gtid_mode IN ('ON', 'ON_PERMISSIVE'), @@GLOBAL.gtid_executed, '') AS gtid"
 	d.replication = "SHOW REPLICA STATUS"
 	if before(version, 8, 0, 22) {
 		d.replication = "SHOW SLAVE STATUS"
@@ -61,10 +67,6 @@ func before(version string, want ...int) bool {
 	}
 	return false
 }
-
-// plainIdentity asks only what every server has, for builds and relatives
-// without Galera, GTIDs or super_read_only.
-const plainIdentity = "SELECT @@server_id AS server_id, CONCAT(@@server_id, '@', @@hostname, ':', @@datadir) AS identity, @@GLOBAL.read_only AS read_only"
 
 // identify fills obs from a row of the identity statement.
 func (d *dialect) identify(obs *Observation, r row) {

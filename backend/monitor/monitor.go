@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -62,14 +63,19 @@ func (m *Monitor) SetConfig(cfg Config) {
 // Report tells the monitor that traffic met an error on server, which makes it
 // look there at once. Reports that arrive while a look is due are one. It never
 // blocks and is safe for concurrent use. The error itself is not evidence: the
-// probe is.
-func (m *Monitor) Report(server *backend.Server, _ error) {
+// probe is. Only after backend.ErrOtherServer it is made by a new connection,
+// as the one that is there may still lead to the server before.
+func (m *Monitor) Report(server *backend.Server, err error) {
 	m.mu.Lock()
 	w := m.workers[server]
 	m.mu.Unlock()
-	if w != nil {
-		w.wake()
+	if w == nil {
+		return
 	}
+	if errors.Is(err, backend.ErrOtherServer) {
+		w.redial.Store(true)
+	}
+	w.wake()
 }
 
 // Run watches the servers of the store, as it changes, until ctx ends; then it
@@ -187,6 +193,7 @@ type worker struct {
 	stop   context.CancelFunc
 	kick   chan struct{} // capacity 1: a pending look
 	reset  atomic.Bool   // the detector must forget
+	redial atomic.Bool   // the next probe takes a new connection
 }
 
 // wake makes the worker probe now, or once more if it is probing.
@@ -217,6 +224,9 @@ func (w *worker) run(ctx context.Context) {
 		cfg := *w.m.config.Load()
 		if w.reset.Swap(false) {
 			*det = Detector{}
+		}
+		if w.redial.Swap(false) {
+			prober.Close()
 		}
 		obs := prober.Probe(ctx, cfg)
 		if ctx.Err() != nil {

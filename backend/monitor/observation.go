@@ -153,6 +153,6 @@ type Prober interface {
 	// Probe looks once. It returns soon after cfg.Timeout at the latest, or
 	// after ctx has ended, and never fails other than by Observation.Failure.
 	Probe(ctx context.Context, cfg Config) Observation
-	// Close drops the connection the prober keeps.
+	// Close drops the connection the prober keeps; the next Probe opens one.
 	Close()
 }

@@ -118,7 +118,7 @@ func (p *SQLProber) ask(ctx context.Context) Observation {
 	row, err := p.row(ctx, p.dialect.identity)
 	var server *mysql.MySQLError
 	if errors.As(err, &server) && server.Number == 1193 { // ER_UNKNOWN_SYSTEM_VARIABLE
-		p.dialect.identity = plainIdentity
+		p.dialect.identity = p.dialect.plain
 		row, err = p.row(ctx, p.dialect.identity)
 	}
 	if err == nil {

@@ -23,7 +23,8 @@ type Login struct {
 // that its server connection has to agree with it (CLIENT_FOUND_ROWS changes
 // affected rows, CLIENT_MULTI_STATEMENTS lets a second statement run, ...).
 const LoginFlags = wire.FoundRows | wire.NoSchema | wire.ODBC | wire.LocalFiles | wire.IgnoreSpace |
-	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords
+	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords |
+	wire.QueryAttributes
 
 // Dirt says what the owner has left behind in a connection besides its Profile.
 type Dirt uint8
@@ -97,6 +98,7 @@ type Conn struct {
 	Salvage *Salvage
 
 	*claim
+	introduction
 	pool        *Pool
 	uses        uint64 // of prepared statements, counted
 	packetLimit int    // max_allowed_packet; 0 = not known
@@ -105,7 +107,8 @@ type Conn struct {
 	collation   byte   // of the handshake; a reset returns to it
 	mariadb     bool
 	encrypted   bool
-	modeKnown   bool // BaseMode has been reported; it may be empty
+	modeKnown   bool                 // BaseMode has been reported; it may be empty
+	reports     func(changes []byte) // of exchange, while Report runs
 	opened      time.Time
 	idleSince   time.Time // while in the pool's list
 }
@@ -226,6 +229,9 @@ func (c *Conn) exchange(n int) error {
 			}
 			c.Status = ok.Status
 			c.noteMode(ok.SessionChanges)
+			if c.reports != nil {
+				c.reports(ok.SessionChanges)
+			}
 		default:
 			return fmt.Errorf("unexpected packet %.1x of %d bytes from %s", p, len(p), c.Server)
 		}
@@ -245,17 +251,22 @@ func (c *Conn) noteMode(changes []byte) {
 
 // queue puts a command into the send buffer.
 func (c *Conn) queue(cmd wire.Command, arg string) {
-	c.Wire.Seq = 0
-	p := make([]byte, 0, 1+len(arg))
+	c.Wire.StartCommand()
+	p := make([]byte, 0, 3+len(arg))
 	p = append(p, byte(cmd))
+	if cmd == wire.ComQuery && c.Caps.Has(wire.QueryAttributes) {
+		p = append(p, wire.NoAttributes...)
+	}
 	c.Wire.WritePacket(append(p, arg...))
 }
 
 // Query runs a statement of Telamon's own that has no result set. A statement
 // that fails returns *wire.Err; any other error means the connection is lost.
 func (c *Conn) Query(sql string) error {
-	c.queue(wire.ComQuery, sql)
-	return c.exchange(1)
+	return c.bounded(func() error {
+		c.queue(wire.ComQuery, sql)
+		return c.exchange(1)
+	})
 }
 
 // QueryValue runs a statement of Telamon's own and returns the first column of
@@ -265,17 +276,26 @@ func (c *Conn) QueryValue(sql string) (string, error) {
 	if err := c.Wire.Flush(); err != nil {
 		return "", err
 	}
+	row, err := c.readRow()
+	if err != nil || len(row) == 0 {
+		return "", err
+	}
+	return row[0], nil
+}
+
+// readRow reads a result set and returns its first row, NULL as "".
+func (c *Conn) readRow() (first []string, err error) {
 	c.Wire.Seq = 1
 	p, err := c.Wire.ReadPacket(replyLimit)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if wire.IsErr(p) {
-		return "", asError(p)
+		return nil, asError(p)
 	}
 	columns, err := wire.ParseColumnCount(p)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	definitions := columns
 	if !c.Caps.Has(wire.DeprecateEOF) {
@@ -283,29 +303,29 @@ func (c *Conn) QueryValue(sql string) (string, error) {
 	}
 	for range definitions {
 		if _, err := c.Wire.ReadPacket(replyLimit); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	value, rows := "", 0
 	for {
 		p, err := c.Wire.ReadPacket(replyLimit)
 		switch {
 		case err != nil:
-			return "", err
+			return nil, err
 		case wire.IsErr(p):
-			return "", asError(p)
+			return nil, asError(p)
 		case len(p) > 0 && p[0] == 0xfe && len(p) < wire.MaxPayload:
 			c.Wire.Idle()
-			return value, nil
+			return first, nil
 		}
 		row, err := wire.ParseTextRow(nil, p, columns)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if rows == 0 && len(row) > 0 {
-			value = string(row[0])
+		if first == nil {
+			for _, v := range row {
+				first = append(first, string(v))
+			}
 		}
-		rows++
 	}
 }
 

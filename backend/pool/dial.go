@@ -23,6 +23,10 @@ type Dialer struct {
 	Attributes []byte
 	// Encryption of the connections to a server; nil means none to any.
 	Encryption func(*backend.Server) backend.Encryption
+	// Compression is the capability that stands for the compression wanted of a
+	// server: Compress, ZstdCompress or 0. A server that does not offer it is
+	// spoken to without. Nil means none of any.
+	Compression func(*backend.Server) wire.Capability
 }
 
 // dial opens a connection for login in the state of profile. An ERR of the
@@ -54,8 +58,7 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 	}
 	err = c.login(d, password, profile)
 	if err == nil {
-		c.queue(wire.ComQuery, trackingSQL(c.mariadb))
-		err = c.exchange(1 + c.queueClear())
+		err = c.introduce()
 	}
 	if !stop() && err == nil {
 		err = context.Cause(ctx)

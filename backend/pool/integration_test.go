@@ -409,6 +409,28 @@ func TestMariaDBReportsTheSettingsOfSetStatement(t *testing.T) {
 	})
 }
 
+func TestAResetLeavesTheCharacterSetOfTheSchema(t *testing.T) {
+	onServers(t, func(t *testing.T, r *rig, _ localserver.Flavour) {
+		c := r.acquire(1, plain)
+		if err := c.Query("CREATE DATABASE IF NOT EXISTS app_latin CHARACTER SET latin1 COLLATE latin1_spanish_ci"); err != nil {
+			t.Fatal(err)
+		}
+		c.Discard()
+		latin := &Profile{Schema: "app_latin", Collation: 45}
+		for owner := uint64(2); owner < 4; owner++ {
+			c := r.acquire(owner, latin)
+			for _, name := range []string{"character_set_database", "collation_database"} {
+				if got, err := c.QueryValue("SELECT @@" + name); err != nil || !strings.HasPrefix(got, "latin1") {
+					t.Errorf("session %d: @@%s is %q, %v", owner, name, got, err)
+				}
+			}
+			c.Dirt = NeedsReset
+			c.Release()
+		}
+		r.checkStats(1, 1, 0, 0)
+	})
+}
+
 func TestKillQueryStopsTheStatementAndNothingElse(t *testing.T) {
 	onServers(t, func(t *testing.T, r *rig, _ localserver.Flavour) {
 		c := r.acquireAs(1, multi, plain)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/wiretest"
 )
 
@@ -324,4 +325,50 @@ func TestLowerLimitClosesTheSurplus(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r.checkStats(1, 0, 0, 0)
+}
+
+func TestABurstOpensConnectionsInTurns(t *testing.T) {
+	f := newFake(t, wiretest.Options{})
+	var once sync.Once
+	hold, held := make(chan struct{}), make(chan struct{}, 1000)
+	release := func() { once.Do(func() { close(hold) }) }
+	defer release()
+	f.answer = func(_ *wiretest.Peer, _ *fakeConn, _ wire.Command, arg string) (bool, error) {
+		if strings.HasPrefix(arg, "SET SESSION session_track") {
+			held <- struct{}{}
+			<-hold
+		}
+		return false, nil
+	}
+	r := newRig(t, f.Addr(), 0)
+	done := make(chan acquired, 100)
+	for owner := range uint64(100) {
+		go func() {
+			c, err := r.pool.Acquire(t.Context(), &Request{Owner: owner + 1, Login: testLogin, Profile: plain})
+			done <- acquired{c, err}
+		}()
+	}
+	for range maxDialing {
+		<-held
+	}
+	eventually(t, "all stand in line", func() bool { return r.pool.Stats().Waiting == 100-maxDialing })
+	if len(held) > 0 {
+		t.Errorf("%d logins more than %d at once", len(held), maxDialing)
+	}
+	release()
+	for range 100 {
+		if a := <-done; a.err != nil {
+			t.Fatal(a.err)
+		} else {
+			defer a.conn.Release()
+		}
+	}
+	r.checkStats(100, 0, 0, 0)
+}
+
+func TestNoConnectionInTimeAlthoughThereIsNoLimit(t *testing.T) {
+	err := &LimitError{Server: newRig(t, newFake(t, wiretest.Options{}).Addr(), 0).server, Opening: 32, Waited: time.Second}
+	if s := err.Error(); !strings.Contains(s, "32 more are being opened") || strings.Contains(s, "max_connections") {
+		t.Errorf("it says %q", s)
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
+	"github.com/telamondb/telamon/wire/compress"
 )
 
 // wanted are the capabilities Telamon uses with every server that has them,
@@ -44,12 +45,14 @@ func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
 	c.ThreadID = greeting.ConnectionID
 	c.collation = wire.HandshakeCollation(profile.Collation, c.mariadb)
 	c.Caps = wanted&(greeting.Capabilities|wire.LongPassword) | c.Login.Flags&LoginFlags&greeting.Capabilities
+	c.Caps |= d.compression(c.Server) & greeting.Capabilities
 	if profile.Schema != "" {
 		c.Caps |= wire.ConnectWithDB
 	}
 	answer := wire.HandshakeResponse{
 		Capabilities: c.Caps, MaxPacket: 1 << 30, Collation: c.collation, User: c.Login.User,
 		Database: profile.Schema, Attributes: d.Attributes,
+		ZstdLevel: compress.DefaultZstdLevel,
 	}
 	if err := c.encrypt(d.encryption(c.Server), greeting.Capabilities, &answer); err != nil {
 		return err
@@ -60,6 +63,7 @@ func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
 	if err := c.authenticate(&exchange); err != nil {
 		return err
 	}
+	c.compress()
 	// What the login has established; the rest of the profile is for establish.
 	c.Profile = &Profile{Schema: profile.Schema, Collation: profile.Collation}
 	if wire.HandshakeCollation(profile.Collation, c.mariadb) != profile.Collation {

@@ -16,6 +16,7 @@ import (
 
 // Limits of pools; they may be replaced at run time.
 type Limits struct {
+	MinIdle     int           // idle connections opened ahead per server and login
 	MaxIdle     int           // idle connections kept per server
 	IdleTimeout time.Duration // after which an idle one is closed; 0 = never
 	MaxLifetime time.Duration // after which one is closed when it is free; 0 = never
@@ -44,12 +45,17 @@ var ErrChanged = errors.New("was lost or changed its role while a connection to 
 // LimitError is returned when no connection came free in time.
 type LimitError struct {
 	Server *backend.Server
-	Max    int
-	Waited time.Duration
+	// Max is the limit, 0 if there is none: then so many were Opening already.
+	Max, Opening int
+	Waited       time.Duration
 }
 
 // Error names the limit.
 func (e *LimitError) Error() string {
+	if e.Max == 0 {
+		return fmt.Sprintf("no free connection to %s within %v: %d more are being opened (wait_timeout of [pool])",
+			e.Server, e.Waited, e.Opening)
+	}
 	return fmt.Sprintf("no free connection to %s within %v: all %d are in use (max_connections of the backend, wait_timeout of [pool])",
 		e.Server, e.Waited, e.Max)
 }
@@ -74,6 +80,12 @@ type Pool struct {
 	refusals     map[string]refusal // by account
 	ceiling      int                // what the server has room for, as it said just now; 0 = not known
 	ceilingUntil time.Time
+
+	logins    *logins
+	warms     bool
+	warming   atomic.Bool   // by a goroutine of Pools.Run
+	cold      time.Duration // since the last failure of warm, 0 for none
+	coldUntil time.Time
 }
 
 // Stats describe a pool. Counters only grow.
@@ -85,8 +97,9 @@ type Stats struct {
 	ConnectFailures                  uint64
 }
 
-func newPool(server *backend.Server, max int, dialer *atomic.Pointer[Dialer], limits *atomic.Pointer[Limits]) *Pool {
-	return &Pool{server: server, max: max, dialer: dialer, limits: limits, all: map[*Conn]struct{}{}}
+func newPool(st *backend.State, ps *Pools) *Pool {
+	return &Pool{server: st.Server, max: st.Spec.MaxConnections, warms: warms(st),
+		dialer: &ps.dialer, limits: &ps.limits, logins: &ps.logins, all: map[*Conn]struct{}{}}
 }
 
 // Mode returns the sql_mode that the server starts connections with, those of
@@ -188,25 +201,10 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.dialing--
-	if err == nil && (p.closed || !c.Valid()) {
-		_ = c.Wire.Close()
-		p.serveWaiters()
-		return nil, p.unusable()
-	}
-	if err != nil {
-		p.stats.ConnectFailures++
-		p.server.Stats.ConnectErrors.Add(1)
-		p.noteRefusal(req.Login.User, err)
-		p.serveWaiters()
+	if err := p.opened(c, req.Login, err); err != nil {
 		return nil, err
 	}
-	c.pool = p
-	p.all[c] = struct{}{}
-	if mode := c.BaseMode; !c.Login.Flags.Has(wire.IgnoreSpace) { // which the server puts into sql_mode
-		p.mode.Store(&mode)
-	}
-	p.stats.Opened++
+	p.logins.opened(req.Login, req.Profile)
 	return c, nil
 }
 
@@ -236,7 +234,7 @@ func (p *Pool) obtain(ctx context.Context, req *Request) (*Conn, error) {
 		return nil, nil
 	}
 	p.waiting.Store(int32(len(p.waiters) + 1)) // before looking: see Conn.Park
-	if c := p.reclaim(&req.Login); c != nil {
+	if c := p.reclaim(&req.Login, p.full()); c != nil {
 		p.waiting.Store(int32(len(p.waiters)))
 		p.mu.Unlock()
 		c.salvage()
@@ -304,9 +302,10 @@ func (p *Pool) takeIdle(req *Request) *Conn {
 
 // reclaim takes a connection that nobody is using at this moment: idle ones of
 // another login, then parked ones, those of the given login and those that have
-// lain for long first.
-func (p *Pool) reclaim(login *Login) *Conn {
-	if n := len(p.idle); n > 0 {
+// lain for long first. Those of other logins are taken for their place only:
+// with anyLogin.
+func (p *Pool) reclaim(login *Login, anyLogin bool) *Conn {
+	if n := len(p.idle); n > 0 && anyLogin {
 		c := p.idle[0]
 		p.idle = slices.Delete(p.idle, 0, 1)
 		c.state.Store(inUse)
@@ -314,6 +313,9 @@ func (p *Pool) reclaim(login *Login) *Conn {
 	}
 	for _, from := range [...]uint32{parkedOld, parked, parkedKept} {
 		for _, sameLogin := range [...]bool{true, false} {
+			if !sameLogin && !anyLogin {
+				continue
+			}
 			for c := range p.all {
 				if c.state.Load() != from || (c.Login == *login) != sameLogin {
 					continue
@@ -398,7 +400,7 @@ func (p *Pool) setMax(max int) {
 	defer p.mu.Unlock()
 	p.max = max
 	for p.surplus() > 0 {
-		c := p.reclaim(&Login{})
+		c := p.reclaim(&Login{}, true)
 		if c == nil {
 			break
 		}
@@ -495,6 +497,7 @@ func (p *Pool) sweep() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noteUse(now)
 	keep := p.idle[:0]
 	for i, c := range p.idle {
 		tooMany := len(p.idle)-i > limits.MaxIdle

@@ -21,6 +21,8 @@ const sweepInterval = time.Second
 type Pools struct {
 	dialer atomic.Pointer[Dialer]
 	limits atomic.Pointer[Limits]
+	logins logins
+	warm   chan struct{} // capacity 1: a server has come back
 
 	mu    sync.Mutex // held to change pools; taken before a Pool's own
 	pools atomic.Pointer[map[*backend.Server]*Pool]
@@ -28,7 +30,7 @@ type Pools struct {
 
 // NewPools returns pools without connections. Run keeps them in order.
 func NewPools(dialer *Dialer, limits Limits) *Pools {
-	ps := &Pools{}
+	ps := &Pools{warm: make(chan struct{}, 1)}
 	ps.dialer.Store(dialer)
 	ps.limits.Store(&limits)
 	ps.pools.Store(&map[*backend.Server]*Pool{})
@@ -55,7 +57,7 @@ func (ps *Pools) For(st *backend.State) *Pool {
 	if p, ok := old[st.Server]; ok {
 		return p
 	}
-	p := newPool(st.Server, st.Spec.MaxConnections, &ps.dialer, &ps.limits)
+	p := newPool(st, ps)
 	next := maps.Clone(old)
 	next[st.Server] = p
 	ps.pools.Store(&next)
@@ -77,14 +79,30 @@ func (ps *Pools) Follow(_, next *backend.Topology) {
 		st := &next.States[i]
 		p.setMax(st.Spec.MaxConnections)
 		p.dropInvalid(st.Health == backend.Down)
+		if p.setWarms(warms(st)) {
+			select {
+			case ps.warm <- struct{}{}:
+			default:
+			}
+		}
+	}
+	if ps.limits.Load().MinIdle > 0 { // not only where somebody has been
+		for i := range next.States {
+			if st := &next.States[i]; pools[st.Server] == nil {
+				pools[st.Server] = newPool(st, ps)
+			}
+		}
 	}
 	ps.pools.Store(&pools)
 }
 
-// Run sweeps the pools until ctx ends, then closes them.
+// Run sweeps the pools and opens connections ahead until ctx ends, then closes
+// them.
 func (ps *Pools) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,7 +114,26 @@ func (ps *Pools) Run(ctx context.Context) error {
 			for _, p := range *ps.pools.Load() {
 				p.sweep()
 			}
+		case <-ps.warm:
 		}
+		ps.warmAll(ctx, &wg)
+	}
+}
+
+// warmAll warms all pools, each by a goroutine of its own: a server that does
+// not answer holds up nobody else.
+func (ps *Pools) warmAll(ctx context.Context, wg *sync.WaitGroup) {
+	if ps.limits.Load().MinIdle == 0 {
+		return
+	}
+	for _, p := range *ps.pools.Load() {
+		if !p.warming.CompareAndSwap(false, true) {
+			continue
+		}
+		wg.Go(func() {
+			defer p.warming.Store(false)
+			p.warm(ctx)
+		})
 	}
 }
 

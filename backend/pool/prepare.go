@@ -81,17 +81,37 @@ func (c *Conn) queueClear() int {
 	return 1
 }
 
-// Retrack re-establishes the reporting of session state after a client has
-// touched its settings, and what of them is part of a profile.
-func (c *Conn) Retrack(p *Profile) error {
-	set := []byte(trackingSQL(c.mariadb))
-	for _, v := range p.Vars {
-		if strings.HasPrefix(v.Name, "session_track_") {
-			set = append(append(append(set, ','), v.Name...), '=')
-			set = appendValue(set, v)
+// Report has the server report session variables by assigning them to
+// themselves; changes is told what it reports. With retrack the client has
+// touched the settings of the reporting, which are established again first,
+// along with those of them that are part of a profile. Errors are as for Query.
+func (c *Conn) Report(retrack *Profile, names []string, changes func([]byte)) error {
+	n := 0
+	if retrack != nil {
+		set := []byte(trackingSQL(c.mariadb))
+		for _, v := range retrack.Vars {
+			if strings.HasPrefix(v.Name, "session_track_") {
+				set = append(append(append(set, ','), v.Name...), '=')
+				set = appendValue(set, v)
+			}
 		}
+		c.queue(wire.ComQuery, string(set))
+		n++
 	}
-	return c.Query(string(set))
+	if len(names) > 0 {
+		sql := "SET "
+		for i, name := range names {
+			if i > 0 {
+				sql += ","
+			}
+			sql += name + "=@@session." + name
+		}
+		c.queue(wire.ComQuery, sql)
+		n++
+	}
+	c.reports = changes
+	defer func() { c.reports = nil }()
+	return c.bounded(func() error { return c.exchange(n) })
 }
 
 // MariaDB reports whether the server is of that flavour.
@@ -140,14 +160,18 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 		c.queue(wire.ComQuery, string(set))
 		n++
 	}
-	if have.Schema != want.Schema {
+	// A reset keeps the schema, but character_set_database and
+	// collation_database become the server's (measured on both flavours): LOAD
+	// DATA would read files in another character set.
+	again := reset && want.Schema != "" && have.Schema == want.Schema
+	if again || have.Schema != want.Schema {
 		c.queue(wire.ComInitDB, want.Schema)
 		n++
 	}
 	if n > 0 {
 		n += c.queueClear()
 		c.setDeadline(time.Now().Add(timeout))
-		if err := c.exchange(n); err != nil {
+		if err := c.exchange(n); err != nil && !(again && isDropped(err)) {
 			return reset, fmt.Errorf("preparing a connection to %s: %w", c.Server, err)
 		}
 		c.setDeadline(time.Time{})
@@ -158,6 +182,14 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 	}
 	c.Profile, c.owner = want, owner
 	return reset, nil
+}
+
+// isDropped reports whether err says that the schema is not there (1049) or not
+// for this user any more (1044), and nothing else. A session that had selected it
+// before keeps its name, and so does its connection.
+func isDropped(err error) bool {
+	e, ok := errors.AsType[*wire.Err](err)
+	return ok && (e.Code == 1049 || e.Code == 1044) && err.Error() == e.Error()
 }
 
 // Adopt brings the owner's own connection up to date with its profile. After

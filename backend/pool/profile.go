@@ -21,6 +21,8 @@ type Profile struct {
 	Collation byte
 	// Vars are the variables set since the login, sorted by name.
 	Vars []Var
+	// UserVars are the user variables set since the login, sorted by name.
+	UserVars []UserVar
 }
 
 // With returns p with one variable changed.
@@ -63,7 +65,8 @@ func (p *Profile) Value(name string) (string, bool) {
 
 // Equal reports whether the two profiles describe the same state.
 func (p *Profile) Equal(q *Profile) bool {
-	return p == q || p.Collation == q.Collation && p.Schema == q.Schema && slices.Equal(p.Vars, q.Vars)
+	return p == q || p.Collation == q.Collation && p.Schema == q.Schema && slices.Equal(p.Vars, q.Vars) &&
+		slices.Equal(p.UserVars, q.UserVars)
 }
 
 // Portable reports whether a variable's value can be established by a SET on
@@ -123,6 +126,13 @@ func appendSet(dst []byte, have, want *Profile) []byte {
 		dst = append(dst, '=')
 		dst = appendValue(dst, v)
 		sep = ","
+	}
+	for _, v := range want.UserVars {
+		if have.userVar(v.Name) != v.Set {
+			dst = append(dst, sep...)
+			dst = append(dst, v.Set...)
+			sep = ","
+		}
 	}
 	return dst
 }
@@ -204,7 +214,7 @@ func extends(have, want *Profile) bool {
 			return false
 		}
 	}
-	if have.Schema != "" && want.Schema == "" {
+	if have.Schema != "" && want.Schema == "" || !extendsUserVars(have, want) {
 		return false
 	}
 	return have.Collation == want.Collation || setsCharset(want)

@@ -90,14 +90,14 @@ func TestPreparationOnTheWire(t *testing.T) {
 		{"USE alone for another schema", latin, latin.WithSchema("other"), nil, []string{"USE other"}},
 		{"a reset to undo a SET", plain.With("a", "1"), plain, nil, []string{"RESET", tracking, utf8}},
 		{"a reset for another character set", latin, &Profile{Schema: "shop", Collation: 45}, nil,
-			[]string{"RESET", tracking, utf8}},
+			[]string{"RESET", tracking, utf8, "USE shop"}},
 		{"no reset if all character sets are set anyway", latin, charsets(latin), nil,
 			[]string{"SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'"}},
-		{"a reset after dirt", latin, latin, dirty(NeedsReset), []string{"RESET", tracking, swedish}},
+		{"a reset after dirt", latin, latin, dirty(NeedsReset), []string{"RESET", tracking, swedish, "USE shop"}},
 		{"no SET NAMES if all character sets are set anyway", latin, charsets(latin), dirty(NeedsReset),
-			[]string{"RESET", tracking, "SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'"}},
+			[]string{"RESET", tracking, "SET character_set_client='gbk',character_set_connection='gbk',character_set_results=NULL,collation_connection='gbk_bin'", "USE shop"}},
 		{"a reset after prepared statements", latin, latin, func(c *Conn) { _ = c.Prepare(1, []byte("x"), c.Profile) },
-			[]string{"PREPARE x", "RESET", tracking, swedish}},
+			[]string{"PREPARE x", "RESET", tracking, swedish, "USE shop"}},
 		{"everything at once", latin.With("z", "1"), (&Profile{Schema: "other", Collation: 45}).With("a", "1"), dirty(NeedsReset),
 			[]string{"RESET", tracking, utf8, "SET a=1", "USE other"}},
 	} {
@@ -214,6 +214,23 @@ func TestNoSchemaAfterASchemaNeedsANewConnection(t *testing.T) {
 			t.Errorf("schema %q", fc.schema)
 		}
 		r.checkStats(open, open-1, 0, 0)
+	}
+}
+
+// What runs without a schema must run, such as its CREATE DATABASE.
+func TestSchemaDroppedByOthersDoesNotKeepASessionFromItsConnection(t *testing.T) {
+	f := newFake(t, wiretest.Options{})
+	r := newRig(t, f.Addr(), 1)
+	gone := &Profile{Schema: "missing", Collation: 45}
+	c := r.acquire(1, gone)
+	f.conn(c).takeLog()
+	c.Dirt = NeedsReset
+	c.Release()
+	if again := r.acquire(2, gone); again != c || again.Profile.Schema != "missing" {
+		t.Errorf("another connection, or schema %q", again.Profile.Schema)
+	}
+	if got, want := f.conn(c).takeLog(), []string{"RESET", tracking, utf8, "USE missing"}; !slices.Equal(got, want) {
+		t.Errorf("commands %q, want %q", got, want)
 	}
 }
 

@@ -95,7 +95,7 @@ func differs(name string, p, q *Profile) bool {
 // prepare sends COM_STMT_PREPARE and reads the whole answer.
 func (c *Conn) prepare(text []byte) (wire.StmtPrepareOK, error) {
 	var st wire.StmtPrepareOK
-	c.Wire.Seq = 0
+	c.Wire.StartCommand()
 	c.Wire.WritePacket(append([]byte{byte(wire.ComStmtPrepare)}, text...))
 	if err := c.Wire.Flush(); err != nil {
 		return st, err

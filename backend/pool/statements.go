@@ -73,6 +73,7 @@ func (c *Conn) queueClose(number uint32) {
 	p[4] = byte(wire.ComStmtClose)
 	binary.LittleEndian.PutUint32(p[5:], c.Statements[number].ID)
 	delete(c.Statements, number)
+	c.Wire.StartCommand()
 	c.Wire.Queue(p[:])
 }
 

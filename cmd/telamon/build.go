@@ -46,9 +46,10 @@ func serverDialer(cfg *conf.Config) *pool.Dialer {
 		attributes = wire.AppendAttribute(attributes, a[0], a[1])
 	}
 	return &pool.Dialer{
-		Timeout:    loginTimeout,
-		Encryption: backendEncryption(cfg),
-		Attributes: attributes,
+		Timeout:     loginTimeout,
+		Encryption:  backendEncryption(cfg),
+		Compression: backendCompression(cfg),
+		Attributes:  attributes,
 		Password: func(user string) (string, bool) {
 			p, ok := passwords[user]
 			return p.Reveal(), ok
@@ -62,7 +63,7 @@ const loginTimeout = 3 * time.Second
 
 func poolLimits(cfg *conf.Config) pool.Limits {
 	return pool.Limits{
-		MaxIdle: cfg.Pool.MaxIdle, IdleTimeout: cfg.Pool.IdleTimeout,
+		MinIdle: cfg.Pool.MinIdle, MaxIdle: cfg.Pool.MaxIdle, IdleTimeout: cfg.Pool.IdleTimeout,
 		MaxLifetime: cfg.Pool.MaxLifetime, WaitTimeout: cfg.Pool.WaitTimeout,
 		MaxStatements: cfg.Pool.MaxPreparedStatements,
 	}
@@ -101,9 +102,12 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		MaxPreparedStatements: cfg.Proxy.MaxPreparedStatements,
 		WriteTimeout:          cfg.Proxy.WriteTimeout,
 		ConsistencyWait:       cfg.Consistency.Wait,
+		ServeStale:            cfg.Consistency.NoPrimary == "replica",
+		Monotonic:             cfg.Consistency.Monotonic,
 		Sticky:                stickyReads(cfg.Routing.Sticky),
 		ServerVersion:         serverVersion,
 		TLS:                   proxyTLS(cfg),
+		Compression:           offeredCompression(cfg.Proxy.Compression),
 		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
 }

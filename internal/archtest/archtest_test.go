@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 
 	"backend":          {"internal/metric", goMySQL},
 	"backend/causal":   {},
-	"backend/pool":     {"backend", "wire", "wire/auth", "internal/*"},
+	"backend/pool":     {"backend", "wire", "wire/auth", "wire/compress", "internal/*"},
 	"backend/monitor":  {"backend", "internal/*", mysqlDriver},
 	"backend/failover": {"backend", "internal/*"},
 
@@ -68,7 +68,7 @@ var allowed = map[string][]string{
 	// the pool's words what state a connection must be in.
 	"proxy/session": {"router", "router/lex", "wire", "backend/pool"},
 	"proxy": {
-		"proxy/session", "router", "router/lex", "wire", "wire/auth", "backend", "backend/causal", "backend/pool", "internal/*", zap,
+		"proxy/session", "router", "router/lex", "wire", "wire/auth", "wire/compress", "backend", "backend/causal", "backend/pool", "internal/*", zap,
 	},
 
 	// The console speaks MySQL: framing and login are wire's.
@@ -83,6 +83,7 @@ var allowed = map[string][]string{
 
 	// Black boxes: they may use servers and clients, not the proxy's insides.
 	"integration":         {"integration/harness", "internal/*"},
+	"integration/suites":  {"internal/*", mysqlDriver},
 	"integration/harness": {"internal/*", mysqlDriver, xSys},
 	"integration/bench":   {"integration/bench/*", "integration/harness", "internal/*", mysqlDriver, xSys},
 	"integration/bench/*": {"integration/bench/*", "internal/*", mysqlDriver, xSys},
@@ -109,7 +110,7 @@ var allowedInTestsOf = map[string][]string{
 	"backend/pool":        {"integration/bench/fakebackend", "integration/bench/dataset"},
 	"proxy":               {"integration/bench/fakebackend", "integration/bench/dataset", "backend/monitor", zap},
 	"proxy/session":       {zap},
-	"integration":         {"wire", "wire/auth", xSys},
+	"integration":         {"wire", "wire/auth", "wire/compress", xSys},
 }
 
 // importOf is one import of one file.

@@ -32,6 +32,8 @@ type Backend struct {
 	MaxLag  string // "" is the program's default
 	// MaxConnections is the limit of connections to it; 0 is none.
 	MaxConnections int
+	// Settings are further lines of TOML.
+	Settings string
 }
 
 // Backends are the servers of a cluster: the primary with weight 0, the replicas
@@ -96,6 +98,9 @@ func (c Config) TOML() string {
 		}
 		if s.MaxConnections != 0 {
 			line("max_connections = %d", s.MaxConnections)
+		}
+		if s.Settings != "" {
+			line("%s", s.Settings)
 		}
 	}
 	line("")

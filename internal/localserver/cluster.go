@@ -23,6 +23,7 @@ type ClusterOptions struct {
 	Flavour  Flavour
 	Replicas int
 	Args     []string             // further options of every server
+	TLS      *TLS                 // of every server, as in Options
 	Progress func(message string) // told about every step; may be nil; called from one goroutine at a time
 }
 
@@ -89,7 +90,7 @@ func startCopies(ctx context.Context, opts ClusterOptions, bin binaries, dir str
 			return err
 		}
 		var err error
-		servers[i], err = newServer(ctx, Options{Flavour: opts.Flavour, ServerID: uint32(i + 1), Args: opts.Args}, bin, own)
+		servers[i], err = newServer(ctx, Options{Flavour: opts.Flavour, ServerID: uint32(i + 1), Args: opts.Args, TLS: opts.TLS}, bin, own)
 		return err
 	})
 	return servers, errors.Join(err, os.RemoveAll(filepath.Join(dir, "template")))

@@ -132,14 +132,14 @@ func installMySQL(ctx context.Context, progress io.Writer) error {
 
 func debootstrapCommand(root string) string {
 	command := "debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid " + root
-	if mirror := debianMirror(); mirror != "" {
+	if mirror := DebianMirror(); mirror != "" {
 		command += " " + mirror
 	}
 	return command
 }
 
-// debianMirror is the mirror the machine's own apt uses, empty if unknown.
-func debianMirror() string {
+// DebianMirror is the mirror the machine's own apt uses, empty if unknown.
+func DebianMirror() string {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
 	for _, file := range append([]string{"/etc/apt/sources.list"}, files...) {
 		text, err := os.ReadFile(file)

@@ -91,7 +91,7 @@ func (ps *PreparedStore) Holding() (cursor, longData bool) {
 }
 
 // Execute is the head of a COM_STMT_EXECUTE payload; protocol doc
-// "COM_STMT_EXECUTE". QUERY_ATTRIBUTES must not have been negotiated.
+// "COM_STMT_EXECUTE".
 type Execute struct {
 	ID    uint32
 	Flags byte // cursor type
@@ -99,6 +99,11 @@ type Execute struct {
 	TypesAt int
 	// Bound says that parameter types follow the flag.
 	Bound bool
+	// Named says that the packet tells the number of its values and their
+	// names; NullsAt and Values are then the offsets of the NULL bitmap and
+	// of what stands behind the types.
+	Named           bool
+	NullsAt, Values int
 }
 
 // ParseExecute reads the head of an execute payload for a statement with the
@@ -108,7 +113,7 @@ func ParseExecute(p []byte, params uint16) (e Execute, ok bool) {
 		return e, false
 	}
 	e.ID = binary.LittleEndian.Uint32(p[1:])
-	e.Flags = p[5]
+	e.Flags = p[5] &^ wire.AttributesAvailable // which means nothing here (MySQL 9.7)
 	if params == 0 {
 		return e, true
 	}

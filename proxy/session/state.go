@@ -27,17 +27,23 @@ type State struct {
 	Listener router.Listener
 	// Temp are the temporary tables behind PinTemporaryTables.
 	Temp TempTables
+	// Locks, Prepared and Handlers are what is behind PinUserLocks,
+	// PinSQLPrepared and PinHandler.
+	Locks              Locks
+	Prepared, Handlers Named
 	// Mode is how the client's statements have to be read at present.
 	Mode lex.Mode
 
 	// baseMode is the sql_mode of a fresh connection.
 	baseMode string
 	// Unread says that collation_connection changed to a value that was not
-	// reported; it has to be asked for before another connection can be given
-	// the session's state.
+	// reported; it has to be before another connection can be given the
+	// session's state.
 	Unread bool
 	// Track is what the client wants to be told of what the server reports.
 	Track wire.TrackView
+	// collationSeen: it was reported in the block that is being read.
+	collationSeen bool
 	// Retrack says that the client has changed what the server reports.
 	Retrack bool
 	// transient: the statement's settings end with it (SET STATEMENT ... FOR),
@@ -45,6 +51,9 @@ type State struct {
 	transient bool
 	// reported counts the variables the server has reported for the statement.
 	reported int
+	// unconfirmed says that PinOpaque is there for what was not reported, and
+	// for nothing else.
+	unconfirmed bool
 }
 
 // Start sets the state of a fresh login with the given collation and schema.
@@ -79,15 +88,9 @@ func (s *State) setMode() {
 	if m, ok := s.Profile.Value("sql_mode"); ok {
 		mode, ignoreSpace = m, false // what the login asked for is overwritten
 	}
-	charset := ""
-	if c, ok := s.Profile.Value("character_set_client"); ok {
-		charset = c
-	} else if c, ok := wire.CollationByID(s.Profile.Collation); ok {
-		charset = c.Charset
-	}
 	s.Mode = lex.Mode{
 		Flavor:             s.Mode.Flavor,
-		Charset:            lex.CharsetByName(charset),
+		Charset:            lex.CharsetByName(s.clientCharset()),
 		ANSIQuotes:         hasMode(mode, "ANSI_QUOTES"),
 		NoBackslashEscapes: hasMode(mode, "NO_BACKSLASH_ESCAPES"),
 		IgnoreSpace:        hasMode(mode, "IGNORE_SPACE") || ignoreSpace,
@@ -152,6 +155,7 @@ func (s *State) Releasable() bool {
 // SessionChanges takes over what a server reports to have changed. It is
 // called during a response, as wire.SessionObserver.
 func (s *State) SessionChanges(block []byte) {
+	s.collationSeen = false
 	for c := wire.NewChanges(block); c.Next(); {
 		switch ch := c.Change(); ch.Type {
 		case wire.ChangeSchema:
@@ -200,28 +204,24 @@ func (s *State) variableChanged(name, value string) {
 	}
 	s.Profile = s.Profile.With(name, value)
 	switch name {
-	case "character_set_connection", "collation_connection":
-		s.Unread = true
+	case "character_set_connection":
+		s.Unread = !s.collationSeen
+	case CollationVariable:
+		s.Unread, s.collationSeen = false, true
 	}
 	s.setMode()
-}
-
-// CollationRead completes the profile after Unread.
-func (s *State) CollationRead(name string) {
-	s.Unread = false
-	if !pool.Portable("collation_connection", name) {
-		s.Pins |= router.PinOpaque
-		return
-	}
-	s.Profile = s.Profile.With("collation_connection", name)
 }
 
 // Sent notes that a statement is being sent: from here on it may have had an
 // effect, whatever becomes of it. facts are nil for a command that is no
 // statement.
 func (s *State) Sent(facts *lex.Facts, d *router.Decision) {
-	s.Pins |= d.Pin
-	s.reported = 0
+	pin := d.Pin
+	if pin.Has(router.PinOpaque) && facts != nil && s.Prepared.plainUse(facts) {
+		pin &^= router.PinOpaque
+	}
+	s.Pins |= pin
+	s.reported, s.unconfirmed = 0, false
 	s.transient = facts != nil && facts.Flags.Has(lex.FlagSetStatement)
 	if s.transient && facts.Statements > 1 {
 		s.Pins |= router.PinOpaque // which of the settings stay is not told
@@ -242,6 +242,7 @@ type Outcome struct {
 	StatusSeen   bool
 	ErrCode      uint16
 	LastInsertID uint64
+	Answer       Answer // of a statement that mentions user locks
 }
 
 // Finished takes the end of a statement into account. facts may be nil for a
@@ -274,15 +275,18 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 			s.Pins &^= router.PinTemporaryTables
 		}
 	}
-	unreported := s.reported < facts.SetVars
+	s.finishedHeld(facts, out)
+	if facts.Flags.Has(lex.FlagPlainAssign) {
+		s.finishedAssigning(facts, out.ErrCode)
+	}
 	if facts.Flags.Has(lex.FlagSetTrackVars) {
 		s.Retrack = true // the servers do not report that in every case
-		unreported = unreported && facts.SetVars > 1
 	}
-	if out.ErrCode == 0 && unreported {
+	if out.ErrCode == 0 && s.unreported(facts) {
 		// A setting was made that the server did not report: MariaDB 10.11
 		// is silent about SET @@x without a scope, MySQL about variables it
 		// was not asked to report.
+		s.unconfirmed = !s.Pins.Has(router.PinOpaque)
 		s.Pins |= router.PinOpaque
 	}
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -167,19 +168,58 @@ func TestProfileFollowsReports(t *testing.T) {
 	}
 }
 
-func TestCollationReadCompletesTheProfile(t *testing.T) {
+func TestTheCollationOfACharacterSetIsAwaited(t *testing.T) {
 	s := fresh(utf8mb4, "", 0)
 	s.SessionChanges(variable("character_set_connection", "latin1"))
 	if s.Releasable() {
 		t.Fatal("releasable while the collation is not known")
 	}
-	s.CollationRead("latin1_german1_ci")
+	s.SessionChanges(variable("collation_connection", "latin1_german1_ci"))
 	if v, _ := s.Profile.Value("collation_connection"); v != "latin1_german1_ci" || !s.Releasable() {
 		t.Errorf("collation %q, releasable %v", v, s.Releasable())
 	}
-	s.CollationRead("x'y")
-	if !s.Pins.Has(router.PinOpaque) {
-		t.Error("a value that cannot be carried does not pin")
+	for _, together := range [][]byte{
+		blocks(variable("character_set_connection", "utf8mb4"), variable("collation_connection", "utf8mb4_bin")),
+		blocks(variable("collation_connection", "utf8mb4_bin"), variable("character_set_connection", "utf8mb4")),
+	} {
+		s.Unread = true
+		if s.SessionChanges(together); s.Unread {
+			t.Errorf("%q: still awaited", together)
+		}
+	}
+}
+
+func TestWhatIsNotReportedCanBeAskedFor(t *testing.T) {
+	ac := ok(wire.Autocommit)
+	for name, c := range map[string]struct {
+		text    string
+		reports []byte
+		want    string // names; "" is a pin
+	}{
+		"all was reported":           {text: "SET time_zone='UTC'", reports: variable("time_zone", "UTC"), want: "nothing"},
+		"a setting without a scope":  {text: "SET @@TIME_ZONE='UTC'", want: "time_zone"},
+		"one of two":                 {text: "SET time_zone='UTC', @@sql_mode=''", reports: variable("time_zone", "UTC"), want: "time_zone,sql_mode"},
+		"set along with tracking":    {text: "SET session_track_schema=1, time_zone='UTC', @x=1, autocommit=1, GLOBAL a=1", want: "time_zone"},
+		"tracking alone":             {text: "SET session_track_schema=1", want: "nothing"},
+		"names along with tracking":  {text: "SET NAMES utf8mb4, session_track_schema=1", want: "character_set_client,character_set_connection,character_set_results"},
+		"what cannot be set again":   {text: "SET session_track_schema=1, timestamp=1"},
+		"what cannot be read":        {text: "SET session_track_schema=1, time_zone=(@x:=1)"},
+		"several statements":         {text: "SET session_track_schema=1; SET time_zone='UTC'"},
+		"the next transaction alone": {text: "SET @@transaction_isolation='SERIALIZABLE', @@time_zone='UTC'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fresh(utf8mb4, "", 0)
+			run(t, s, c.text, c.reports, ac)
+			opaque := s.Pins.Has(router.PinOpaque)
+			names := s.Unconfirmed(facts(t, s, c.text))
+			if opaque == (c.want == "nothing") || c.want != "nothing" && strings.Join(names, ",") != c.want {
+				t.Fatalf("opaque %v, names %q", opaque, names)
+			}
+			s.Confirming(names)
+			if s.Pins.Has(router.PinOpaque) != (c.want == "") {
+				t.Errorf("pins %q", s.Pins)
+			}
+		})
 	}
 }
 
@@ -196,8 +236,10 @@ func TestPins(t *testing.T) {
 		want  router.PinSet
 	}{
 		"a read":                                     {[]step{{text: "SELECT 1", out: ac}}, 0},
-		"a user variable":                            {[]step{{text: "SET @a=1", out: ac}}, router.PinUserVariables},
+		"a user variable":                            {[]step{{text: "SET @a=@b", out: ac}}, router.PinUserVariables},
+		"a user variable whose value is known":       {[]step{{text: "SET @a=1", out: ac}}, 0},
 		"one that failed may have been set":          {[]step{{text: "SET @a=1, @b=x", out: failed(1054)}}, router.PinUserVariables},
+		"one of those known that failed":             {[]step{{text: "SET @a=1, time_zone='x'", out: failed(1298)}}, router.PinUserVariables},
 		"a lock that was released":                   {[]step{{text: "LOCK TABLES t READ", out: ac}, {text: "UNLOCK TABLES", out: ac}}, 0},
 		"a release that failed":                      {[]step{{text: "LOCK TABLES t READ", out: ac}, {text: "UNLOCK TABLES", out: failed(1223)}}, router.PinTableLocks},
 		"SET TRANSACTION until the next transaction": {[]step{{text: "SET TRANSACTION READ ONLY", out: ac}, {text: "BEGIN", out: ok(wire.Autocommit | wire.InTrans)}}, 0},
@@ -283,7 +325,7 @@ func TestResetKeepsSchemaLoginAndListenerOnly(t *testing.T) {
 	want := fresh(gbk, "ANSI_QUOTES", wire.FoundRows)
 	want.Listener = router.ReadOnly
 	want.Profile = want.Profile.WithSchema("e")
-	if diff := cmp.Diff(want, s, cmp.AllowUnexported(State{}, TempTables{})); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(State{}, TempTables{}, Locks{}, Named{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -152,8 +152,7 @@ var functionFlags = []struct {
 	names string
 }{
 	{FlagUserLock | FlagGetLock, "get_lock"},
-	{FlagUserLock | FlagReleaseAllLocks, "release_all_locks"},
-	{FlagUserLock, "release_lock is_free_lock is_used_lock"},
+	{FlagUserLock, "release_lock release_all_locks is_free_lock is_used_lock"},
 	{FlagLastInsertID, "last_insert_id"},
 	{FlagLastResult, "found_rows row_count"},
 	{FlagConnectionID, "connection_id ps_current_thread_id ps_thread_id"},

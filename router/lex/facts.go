@@ -30,8 +30,6 @@ const (
 	FlagUserLock
 	// FlagGetLock: GET_LOCK is called (FlagUserLock is set too).
 	FlagGetLock
-	// FlagReleaseAllLocks: RELEASE_ALL_LOCKS is called (FlagUserLock is set too).
-	FlagReleaseAllLocks
 	// FlagLastInsertID: LAST_INSERT_ID(), @@identity, @@last_insert_id are read.
 	FlagLastInsertID
 	// FlagLastInsertIDWrite: LAST_INSERT_ID(expr), SET last_insert_id or insert_id.
@@ -112,6 +110,9 @@ const (
 	// FlagProgram: CREATE PROCEDURE, FUNCTION, TRIGGER, EVENT or PACKAGE with
 	// a body that is stored, not run.
 	FlagProgram
+	// FlagPlainAssign: the user variables that are assigned are set to literals
+	// by SET; see SetItems. FlagUserVarWrite is set too.
+	FlagPlainAssign
 )
 
 // Has reports whether any of the flags in mask is set.

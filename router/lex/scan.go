@@ -492,6 +492,9 @@ func (s *scanner) finish() {
 		return
 	}
 	s.endStatement()
+	if s.f.Class == Set && s.f.Flags.Has(FlagUserVarWrite) && plainAssignments(s.f) {
+		s.f.Flags |= FlagPlainAssign
+	}
 }
 
 func mix(digest, hash uint64) uint64 {

@@ -2,6 +2,7 @@ package fakebackend
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -168,6 +169,9 @@ func (c *session) evaluate(expr string) (value, bool) {
 		return value{text: "bench@localhost"}, true
 	case "concat":
 		return c.concat(expr)
+	case "hex":
+		v, ok := c.evaluate(strings.TrimSuffix(strings.TrimSpace(expr)[len("hex("):], ")"))
+		return value{text: fmt.Sprintf("%X", v.text)}, ok
 	case "wait_for_executed_gtid_set", "master_gtid_wait", "last_insert_id":
 		return value{text: "0"}, true
 	}
