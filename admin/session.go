@@ -50,6 +50,9 @@ type session struct {
 	from    string // address and port
 	user    string // once logged in
 	caps    wire.Capability
+	// certificate is what the client was shown, nil without TLS; proof is what
+	// it is told about it when it is let in.
+	certificate, proof []byte
 }
 
 // limit bounds what is read and written from here on. A connection that takes
@@ -92,7 +95,7 @@ func (s *session) handshake() bool {
 		return false
 	}
 	s.user, s.caps = login.User, login.Capabilities&capabilities
-	return s.authenticate(&login, salt) && s.writeOK() == nil
+	return s.authenticate(&login, salt) && s.welcome() == nil
 }
 
 // authenticate lets the client prove that it knows the password. A refused
@@ -123,6 +126,7 @@ func (s *session) authenticate(login *wire.HandshakeResponse, salt [auth.SaltSiz
 	if step.Packet != nil {
 		s.conn.WritePacket(step.Packet)
 	}
+	s.proof = x.Proof(s.certificate)
 	return true
 }
 

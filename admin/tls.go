@@ -29,7 +29,15 @@ func (s *session) readLogin(e *Encryption) ([]byte, error) {
 	if err := s.conn.StartTLS(tls.Server, e.Config); err != nil {
 		return nil, err
 	}
+	if shown := e.Config.Certificates; len(shown) == 1 {
+		s.certificate = shown[0].Certificate[0]
+	}
 	return s.conn.ReadPacket(maxLogin)
+}
+
+// welcome ends a login.
+func (s *session) welcome() error {
+	return s.write((&wire.OK{Status: wire.Autocommit, Info: s.proof}).Append(nil, 0, s.caps))
 }
 
 // secure reports whether nobody can listen to what the client says.

@@ -38,6 +38,9 @@ func TestTheConsoleSpeaksTLS(t *testing.T) {
 	if err != nil || p.TLS() == nil {
 		t.Fatalf("TLS %v: %v", p.TLS(), err)
 	}
+	if len(p.Info) != 65 || p.Info[0] != 1 {
+		t.Errorf("no proof for clients of MariaDB: %q", p.Info)
+	}
 	if results, err := p.Query("SELECT * FROM help"); err != nil || len(results[0].Rows) < 10 {
 		t.Errorf("help: %v, %v", results, err)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/auth"
 )
@@ -33,6 +34,9 @@ func (s *Session) authenticate(cfg *Config, name string, start func(*auth.Server
 		step = x.Next(p)
 	}
 	s.salt = x.Salt
+	if st := s.anyServer(); st != nil && st.Flavor == backend.MariaDB {
+		s.proof = x.Proof(s.certificate)
+	}
 	switch {
 	case step.Verdict == auth.BadHandshake:
 		s.sendError(wire.NewErr(wire.CodeHandshake, "Bad handshake"))

@@ -24,7 +24,7 @@ func (s *Session) enter(user *User, collation byte, schema string) error {
 		s.sendError(clientError(err))
 		return errRefused
 	}
-	ok := wire.OK{Status: s.state.Status}
+	ok := wire.OK{Status: s.state.Status, Info: s.proof}
 	if schema != "" { // reported by both flavours as a change
 		ok.Status |= wire.SessionStateChange
 		ok.SessionChanges = wire.AppendChange(nil, wire.ChangeSchema, schema)

@@ -29,6 +29,9 @@ type Session struct {
 	client *wire.Conn
 	caps   wire.Capability // negotiated with the client
 	salt   [wire.SaltSize]byte
+	// certificate is what the client was shown, nil without TLS; proof is what
+	// it is told about it at the end of a login.
+	certificate, proof []byte
 
 	state    session.State
 	prepared session.PreparedStore

@@ -42,6 +42,9 @@ func (s *Session) startTLS(cfg *Config) ([]byte, error) {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	s.encrypted.Store(true)
+	if shown := cfg.TLS.Config.Certificates; len(shown) == 1 {
+		s.certificate = shown[0].Certificate[0]
+	}
 	s.proxy.totals.tlsAccepted.Add(1)
 	return s.client.ReadPacket(maxLogin)
 }

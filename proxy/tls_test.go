@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/internal/certs"
 	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/wire"
@@ -432,5 +433,25 @@ func TestANewCertificateDoesNotDisturbThePasswordExchange(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// See auth.ServerExchange.Proof.
+func TestClientsOfMariaDBGetAProofOverTLS(t *testing.T) {
+	r := newRig(t, withTLS)
+	r.store.Update(func(d *backend.Draft) {
+		for _, st := range r.store.Load().States {
+			d.State(st.Server).Flavor = backend.MariaDB
+		}
+	})
+	if c := r.connect(); len(c.Info) > 0 {
+		t.Errorf("a client without TLS is told %q", c.Info)
+	}
+	if c := r.login(wiretest.Credentials{TLS: trusting()}); len(c.Info) != 65 || c.Info[0] != 1 {
+		t.Errorf("a client with TLS is told %q", c.Info)
+	}
+	mysql := newRig(t, withTLS)
+	if c := mysql.login(wiretest.Credentials{TLS: trusting()}); len(c.Info) > 0 {
+		t.Errorf("a client of MySQL is told %q", c.Info)
 	}
 }

@@ -22,7 +22,7 @@ func clientTLS(t *conf.TLS) *tls.Config {
 	}
 	config := commonTLS(&t.Files)
 	if config.Certificates == nil {
-		config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return selfSigned() }
+		config.Certificates = []tls.Certificate{selfSigned()}
 	}
 	if t.Files.Authorities != nil {
 		config.ClientCAs, config.ClientAuth = t.Files.Authorities, tls.VerifyClientCertIfGiven
@@ -46,13 +46,12 @@ func commonTLS(f *conf.TLSFiles) *tls.Config {
 
 // selfSigned is the certificate of a process without one, made when it is
 // first asked for, as servers make theirs. Nobody can verify it.
-var selfSigned = sync.OnceValues(func() (*tls.Certificate, error) {
+var selfSigned = sync.OnceValue(func() tls.Certificate {
 	pair, err := certs.SelfSigned(certs.Request{Name: "Telamon auto-generated certificate"})
 	if err != nil {
-		return nil, err
+		panic(err) // there is no input that could be wrong
 	}
-	cert := pair.TLS()
-	return &cert, nil
+	return pair.TLS()
 })
 
 func proxyTLS(cfg *conf.Config) proxy.TLS {

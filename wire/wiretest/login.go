@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
@@ -261,7 +262,7 @@ func (p *Peer) authenticate(x *auth.ClientExchange) error {
 		switch action {
 		case auth.Done:
 			ok, err := p.parseOK(b)
-			p.Status = ok.Status
+			p.Status, p.Info = ok.Status, bytes.Clone(ok.Info)
 			return err
 		case auth.Send:
 			if err := p.Send(reply); err != nil {

@@ -20,6 +20,8 @@ type Peer struct {
 	Login        wire.HandshakeResponse
 	// Status goes into every OK and EOF that the steps send.
 	Status wire.Status
+	// Info is what the OK of a client's login said.
+	Info []byte
 	// TLSConn is a client's TLS, for what goes on below the packets.
 	TLSConn *tls.Conn
 }
