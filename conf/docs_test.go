@@ -10,6 +10,8 @@ import (
 
 var (
 	tomlExample = regexp.MustCompile("(?s)```toml\n(.*?)```")
+	tlsKeyPath  = regexp.MustCompile(`"/etc/telamon/tls/[a-z-]*key\.pem"`)
+	tlsPath     = regexp.MustCompile(`"/etc/telamon/tls/[a-z-]+\.pem"`)
 	secretPath  = regexp.MustCompile(`file:/etc/telamon/([a-z.]+)`)
 )
 
@@ -28,12 +30,14 @@ func examples(t *testing.T, page string) []string {
 }
 
 func TestTheExamplesOfTheDocumentationAreValid(t *testing.T) {
-	list := examples(t, "configuration.md")
-	if len(list) < 5 {
+	list := append(examples(t, "configuration.md"), examples(t, "tls.md")...)
+	if len(list) < 8 {
 		t.Fatalf("found %d examples", len(list))
 	}
 	dir := t.TempDir()
 	for _, example := range list {
+		example = tlsKeyPath.ReplaceAllString(example, `"testdata/tls/key.pem"`)
+		example = tlsPath.ReplaceAllString(example, `"testdata/tls/cert.pem"`)
 		text := secretPath.ReplaceAllString(example, "file:"+dir+"/$1")
 		for _, m := range secretPath.FindAllStringSubmatch(example, -1) {
 			writeMode(t, filepath.Join(dir, m[1]), "s3cret\n", 0o600)

@@ -58,10 +58,15 @@ func proxyTLS(cfg *conf.Config) proxy.TLS {
 	return proxy.TLS{Config: clientTLS(&cfg.Proxy.TLS), Required: cfg.Proxy.TLS.Mode == "required"}
 }
 
-// consoleEncryption is that of the proxy's ports.
+// consoleEncryption is that of the proxy's ports, except that TLS is always
+// offered: MariaDB's clients insist on it from 11.4 on, and where the console
+// is concerned it does not matter what it costs.
 func consoleEncryption(cfg *conf.Config) admin.Encryption {
-	t := proxyTLS(cfg)
-	return admin.Encryption{Config: t.Config, Required: t.Required}
+	t := cfg.Proxy.TLS
+	if t.Mode == "off" {
+		t.Mode = "preferred"
+	}
+	return admin.Encryption{Config: clientTLS(&t), Required: t.Mode == "required"}
 }
 
 func transport(word string) proxy.Transport {

@@ -119,8 +119,12 @@ func TestClientsAreShownACertificateInAnyCase(t *testing.T) {
 			t.Errorf("%s: shown %s", mode, leaf.Subject)
 		}
 	}
-	if clientTLS(&conf.TLS{Mode: "off"}) != nil {
-		t.Error("TLS although it is off")
+	cfg := conf.Default()
+	if proxyTLS(cfg).Config != nil {
+		t.Error("TLS for clients although it is off")
+	}
+	if e := consoleEncryption(cfg); e.Config == nil || e.Required {
+		t.Errorf("the console does not offer TLS, or demands it: %+v", e)
 	}
 }
 
