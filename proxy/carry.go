@@ -85,6 +85,9 @@ func (s *Session) mayRepeat(lost *lostError) bool {
 	if s.cmd.size == 0 || s.kill.reason.Load() != uint32(endNone) {
 		return false // the command has been streamed, its bytes are gone
 	}
+	if s.asksAboutLast() {
+		return false // another connection would answer about another statement
+	}
 	return lost.unsent || s.decision.Read && !s.response.Started() && !s.state.InTransaction()
 }
 

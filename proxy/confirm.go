@@ -25,6 +25,7 @@ func (s *Session) confirm(c *pool.Conn, facts *lex.Facts) {
 	if !s.state.Retrack && len(names) == 0 {
 		return
 	}
+	s.readAhead(c)
 	var retrack *pool.Profile
 	if s.state.Retrack {
 		if err := s.learnTracking(c); err != nil {

@@ -135,8 +135,8 @@ func (s *Session) settle(c *pool.Conn) {
 	if !s.lastHeld {
 		previous = nil
 	}
-	s.last = c
-	s.lastDiagnosed = s.response.Warnings > 0 || s.response.ErrCode != 0 || s.lastDiagnosed && s.keepsDiagnostics()
+	s.last, s.lastLost = c, false
+	s.diagnosis.note(c, s.response.Warnings > 0 || s.response.ErrCode != 0, s.keepsDiagnostics())
 	s.lastHeld = s.state.Pins.Has(router.PinFoundRows)
 	for _, free := range [...]*pool.Conn{c, previous, pinned} {
 		if free != nil && free != s.pinned && !(free == c && s.lastHeld) {

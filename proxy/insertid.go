@@ -22,11 +22,13 @@ func (s *Session) hasInsertID(c *pool.Conn) {
 }
 
 // inherit takes over what has been salvaged from a connection that the session
-// has no more.
-func (s *Session) inherit(salvage *pool.Salvage) {
+// has no more, and forgets it. The connection may be somebody else's by now.
+func (s *Session) inherit(c *pool.Conn, salvage, diagnostics *pool.Salvage) {
 	if salvage != nil {
 		s.insertID = salvage
 	}
+	s.diagnosis.gone(c, diagnostics)
+	s.forget(c)
 }
 
 // restoreInsertID sets on c, a connection to the primary, what LAST_INSERT_ID()

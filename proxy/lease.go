@@ -26,7 +26,7 @@ var errStateLost = errors.New("the connection with the session's state is gone")
 // lease returns the connection the decision asks for, in the session's state.
 // Server exclude has just failed and is not tried again.
 func (s *Session) lease(exclude *backend.Server) (*pool.Conn, error) {
-	if s.decision.Target == router.Last && s.last != s.pinned {
+	if s.decision.Target == router.Last && s.lastConn() != s.pinned {
 		if c := s.leaseLast(); c != nil {
 			return c, nil
 		}
@@ -172,19 +172,6 @@ func (s *Session) leasePinned() (*pool.Conn, error) {
 	return nil, &lostError{server: c.Server, err: errStateLost, unsent: true}
 }
 
-// leaseLast returns the connection of the previous statement, nil if it is
-// not the session's any more.
-func (s *Session) leaseLast() *pool.Conn {
-	i := slices.IndexFunc(s.leases, func(l lease) bool { return l.conn == s.last })
-	if s.last == nil || i < 0 {
-		return nil
-	}
-	if c, ok := s.own(i); ok && c.Profile == s.state.Profile {
-		return c
-	}
-	return nil
-}
-
 // chooseForRead picks a replica, or who stands in for replicas.
 func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, need causal.Mark) (*backend.State, error) {
 	constraint := backend.Constraint{
@@ -209,10 +196,11 @@ func (s *Session) chooseForRead(t *backend.Topology, exclude *backend.Server, ne
 // or an error that this one does not clear, so that a SHOW WARNINGS behind it
 // finds both in one connection.
 func (s *Session) diagnosed(t *backend.Topology, need causal.Mark) *backend.State {
-	if !s.lastDiagnosed || s.last == nil || s.decision.Reason == router.ReasonHintReplica || !s.keepsDiagnostics() {
+	last := s.diagnosis.conn
+	if last == nil || s.decision.Reason == router.ReasonHintReplica || !s.keepsDiagnostics() {
 		return nil
 	}
-	st := t.ByServer(s.last.Server)
+	st := t.ByServer(last.Server)
 	if st == nil || st.Health != backend.Up || !has(t, st, need) {
 		return nil
 	}
@@ -289,8 +277,7 @@ func (s *Session) own(i int) (*pool.Conn, bool) {
 	if l.parked {
 		ok, stale := c.Unpark()
 		if !ok {
-			s.inherit(c.Salvage)
-			s.forget(c)
+			s.inherit(c, c.Salvage, c.Diagnostics)
 			return nil, false
 		}
 		l.parked = false
@@ -318,14 +305,13 @@ func (s *Session) park(c *pool.Conn) {
 		if s.leases[i].parked {
 			return
 		}
-		salvage := c.Salvage
-		park := c.Park
-		if c == s.last && s.lastDiagnosed {
+		s.diagnosis.load(c)
+		salvage, diagnostics, park := c.Salvage, c.Diagnostics, c.Park
+		if diagnostics != nil {
 			park = c.ParkKept
 		}
 		if s.leases[i].parked = true; !park() {
-			s.inherit(salvage)
-			s.forget(c)
+			s.inherit(c, salvage, diagnostics)
 		}
 		return
 	}
@@ -333,8 +319,7 @@ func (s *Session) park(c *pool.Conn) {
 
 // drop closes a connection in use.
 func (s *Session) drop(c *pool.Conn) {
-	s.inherit(c.Salvage)
-	s.forget(c)
+	s.inherit(c, c.Salvage, nil)
 	c.Discard()
 }
 
@@ -345,8 +330,9 @@ func (s *Session) forget(c *pool.Conn) {
 		s.pinned = nil
 	}
 	if s.last == c {
-		s.last, s.lastHeld = nil, false
+		s.last, s.lastHeld, s.lastLost = nil, false, true
 	}
+	s.diagnosis.gone(c, nil)
 }
 
 // dropLeases gives all connections back; the ones with state that is hard to
@@ -365,8 +351,8 @@ func (s *Session) dropLeases() {
 			l.conn.Leave()
 		}
 	}
-	s.leases, s.pinned, s.last, s.lastHeld = nil, nil, nil, false
-	s.insertID = nil
+	s.leases, s.pinned, s.last, s.lastHeld, s.lastLost = nil, nil, nil, false, false
+	s.insertID, s.diagnosis = nil, diagnosis{}
 	s.kill.setInTransaction(false)
 }
 

@@ -79,7 +79,7 @@ func (s *Session) notOlder(t *backend.Topology, st *backend.State, need causal.M
 		return need, errBehind
 	}
 	position := ""
-	asked := c != s.last || !s.lastHeld && !s.lastDiagnosed // a question would wipe that out
+	asked := c != s.diagnosis.conn && !(c == s.last && s.lastHeld) // a question would wipe that out
 	if asked {
 		if position, err = c.Position(); err != nil {
 			if c == s.pinned {

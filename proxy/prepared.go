@@ -179,9 +179,11 @@ func (s *Session) stmtExecute() error {
 		s.decision.Read = false                   // and nowhere else
 	}
 	s.executing, s.execute = p, e
-	err = s.carry(wire.ResponseQuery, true)
-	s.executing = nil
-	return err
+	defer func() { s.executing = nil }()
+	if answered, err := s.answerLast(); answered {
+		return err
+	}
+	return s.carry(wire.ResponseQuery, true)
 }
 
 // prepareOn makes sure that c can run the statement being executed and puts

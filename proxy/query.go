@@ -35,6 +35,9 @@ func (s *Session) query() error {
 			return s.answerID(column, false)
 		}
 	}
+	if answered, err := s.answerLast(); answered {
+		return err
+	}
 	return s.carry(wire.ResponseQuery, true)
 }
 

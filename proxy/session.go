@@ -53,10 +53,12 @@ type Session struct {
 	pinned *pool.Conn
 	// last ran the previous statement; lastHeld says that its row count may
 	// be asked for, so that it is not parked yet.
-	last          *pool.Conn
-	lastHeld      bool
-	lastDiagnosed bool // it left warnings or an error
-	tick          uint32
+	last     *pool.Conn
+	lastHeld bool
+	// lastLost says that there is no last because it was lost.
+	lastLost  bool
+	diagnosis diagnosis
+	tick      uint32
 
 	// The statement being carried.
 	cmd      command

@@ -96,6 +96,9 @@ type Conn struct {
 	// else gets it. The owner sets it before Park; once Unpark has failed the
 	// field still tells which Salvage it was.
 	Salvage *Salvage
+	// Diagnostics is the same for the warnings of the last statement, read
+	// before Salvage is: reading them leaves them in place.
+	Diagnostics *Salvage
 
 	*claim
 	introduction
@@ -267,66 +270,6 @@ func (c *Conn) Query(sql string) error {
 		c.queue(wire.ComQuery, sql)
 		return c.exchange(1)
 	})
-}
-
-// QueryValue runs a statement of Telamon's own and returns the first column of
-// the only row, "" for NULL or no row. Errors are as for Query.
-func (c *Conn) QueryValue(sql string) (string, error) {
-	c.queue(wire.ComQuery, sql)
-	if err := c.Wire.Flush(); err != nil {
-		return "", err
-	}
-	row, err := c.readRow()
-	if err != nil || len(row) == 0 {
-		return "", err
-	}
-	return row[0], nil
-}
-
-// readRow reads a result set and returns its first row, NULL as "".
-func (c *Conn) readRow() (first []string, err error) {
-	c.Wire.Seq = 1
-	p, err := c.Wire.ReadPacket(replyLimit)
-	if err != nil {
-		return nil, err
-	}
-	if wire.IsErr(p) {
-		return nil, asError(p)
-	}
-	columns, err := wire.ParseColumnCount(p)
-	if err != nil {
-		return nil, err
-	}
-	definitions := columns
-	if !c.Caps.Has(wire.DeprecateEOF) {
-		definitions++
-	}
-	for range definitions {
-		if _, err := c.Wire.ReadPacket(replyLimit); err != nil {
-			return nil, err
-		}
-	}
-	for {
-		p, err := c.Wire.ReadPacket(replyLimit)
-		switch {
-		case err != nil:
-			return nil, err
-		case wire.IsErr(p):
-			return nil, asError(p)
-		case len(p) > 0 && p[0] == 0xfe && len(p) < wire.MaxPayload:
-			c.Wire.Idle()
-			return first, nil
-		}
-		row, err := wire.ParseTextRow(nil, p, columns)
-		if err != nil {
-			return nil, err
-		}
-		if first == nil {
-			for _, v := range row {
-				first = append(first, string(v))
-			}
-		}
-	}
 }
 
 func asError(p []byte) error {

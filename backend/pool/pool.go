@@ -351,10 +351,12 @@ func (p *Pool) put(c *Conn) {
 		p.remove(c)
 		p.serveWaiters()
 	case len(p.waiters) > 0:
+		c.abandon()
 		p.hand(c)
 	case len(p.idle) >= limits.MaxIdle:
 		p.remove(c)
 	default:
+		c.abandon()
 		c.state.Store(idle)
 		c.idleSince = time.Now()
 		p.idle = append(p.idle, c)
@@ -472,7 +474,7 @@ func (p *Pool) ageParked() (loaded []*Conn) {
 			if !c.state.CompareAndSwap(parked, parkedOld) {
 				c.state.CompareAndSwap(parkedKept, parked)
 			}
-		case heir.Salvage != nil:
+		case heir.laden():
 			loaded = append(loaded, heir)
 		default:
 			heir.state.Store(idle)

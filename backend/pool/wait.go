@@ -18,8 +18,12 @@ func (c *Conn) WaitApplied(gtids string, timeout time.Duration) (bool, error) {
 		fn = "MASTER_GTID_WAIT"
 	}
 	c.setDeadline(time.Now().Add(timeout + waitGrace))
-	v, err := c.QueryValue("SELECT " + fn + "('" + gtids + "'," + seconds + ")")
+	r, err := c.ask("SELECT " + fn + "('" + gtids + "'," + seconds + ")")
 	c.setDeadline(time.Time{}) // a connection that is lost is no better for it
+	if err != nil {
+		return false, err
+	}
+	v, err := r.Value()
 	return err == nil && v == "0", err
 }
 
