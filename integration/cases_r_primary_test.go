@@ -189,3 +189,51 @@ func TestK24AReplicaIsShutDownUnderReads(t *testing.T) {
 		}
 	})
 }
+
+// TestR17TheAddressOfThePrimaryMoves to another server, which is writable. No
+// statement fails, nor is one run there before the monitor has looked at it; and
+// once a connection has found the new server, the old one gets no statement more.
+func TestR17TheAddressOfThePrimaryMoves(t *testing.T) {
+	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
+		for name, move := range map[string]func(*harness.Switch, string){
+			"connections are broken":      (*harness.Switch).To,
+			"connections are left behind": (*harness.Switch).ToNew,
+		} {
+			t.Run(name, func(t *testing.T) {
+				createCaseTables(t, c)
+				defer restoreRoles(t, c)
+				address := harness.StartSwitch(t, c.Primary.Addr())
+				cfg := harness.ProxyConfig(c)
+				cfg.Backends = cfg.Backends[:1]
+				cfg.Backends[0].Address = address.Addr()
+				p := suite.StartProxy(t, cfg)
+				old := plain(t, p.Addr(), login{})
+				if _, err := old.ask(writeHere); err != nil {
+					t.Fatal(err)
+				}
+				if err := setReadOnly(t.Context(), c.Replicas[0], false); err != nil {
+					t.Fatal(err)
+				}
+				logs := harness.OpenLogs(t, c)
+				move(address, c.Replicas[0].Addr())
+				// The session has a connection; another session, in the same
+				// moment, needs one.
+				if _, err := old.ask("BEGIN"); err != nil {
+					t.Error("BEGIN: ", err)
+				}
+				for range 3 {
+					client := plain(t, p.Addr(), login{})
+					if _, err := client.ask(writeHere); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := old.ask(writeHere); err == nil && name == "connections are left behind" {
+					t.Error("a transaction has gone on, on the server before")
+				}
+				if where := logs.Where(thisMarker); where[0] != 0 || where[1] < 3 {
+					t.Errorf("statements per server: %v, want them on the second", where)
+				}
+			})
+		}
+	})
+}

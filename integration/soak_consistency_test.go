@@ -117,15 +117,25 @@ func TestSoakPriceOfConsistency(t *testing.T) {
 			"INSERT INTO app.pair VALUES (0,0),(1,0),(2,0),(3,0),(4,0),(5,0),(6,0),(7,0)",
 			"CREATE TABLE app.load_w (id BIGINT AUTO_INCREMENT PRIMARY KEY, v INT)")
 		p := suite.StartProxyWithoutRace(t, laggingConfig(c, "off"))
+		cfg := laggingConfig(c, "off")
+		cfg.Settings["consistency"] = "monotonic = true"
+		monotonic := suite.StartProxyWithoutRace(t, cfg) // past which most is written
 		during := 1500 * time.Millisecond
 		if harness.Long() {
 			during = 20 * time.Second
 		}
 		stopWriting, written := startWriting(t, p)
 		defer stopWriting()
-		for _, level := range []string{"off", "session", "global"} {
+		for _, m := range []struct {
+			name, level string
+			proxy       *localproxy.Proxy
+		}{
+			{"off", "off", p}, {"session", "session", p}, {"global", "global", p},
+			{"session, monotonic", "session", monotonic}, {"global, monotonic", "global", monotonic},
+		} {
+			level := m.level
 			from, at := written.Load(), time.Now()
-			latencies, where := readFor(t, p, level, during)
+			latencies, where := readFor(t, m.proxy, level, during)
 			rate := float64(written.Load()-from) / time.Since(at).Seconds()
 			slices.Sort(latencies)
 			var sum time.Duration
@@ -137,7 +147,7 @@ func TestSoakPriceOfConsistency(t *testing.T) {
 				t.Fatal("nothing was read")
 			}
 			total := where[0] + where[1] + where[2]
-			t.Logf("consistency %-7s with %3.0f writes/s: %5.0f reads/s, %5.1f %% on replicas, latency mean %v, median %v, 99 %% %v", level, rate,
+			t.Logf("consistency %-18s with %3.0f writes/s: %5.0f reads/s, %5.1f %% on replicas, latency mean %v, median %v, 99 %% %v", m.name, rate,
 				float64(n)/during.Seconds(), 100*float64(total-where[0])/float64(total),
 				(sum / time.Duration(n)).Round(time.Microsecond), latencies[n/2].Round(time.Microsecond), latencies[n*99/100].Round(time.Microsecond))
 			// How many they serve at the other levels is up to the machine, too: on

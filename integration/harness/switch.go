@@ -38,6 +38,13 @@ func StartSwitch(t testing.TB, to string) *Switch {
 // Addr is where to connect to.
 func (s *Switch) Addr() string { return s.listener.Addr().String() }
 
+// ToNew passes later connections on to another address and leaves those that are.
+func (s *Switch) ToNew(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to = address
+}
+
 // To breaks all connections and passes later ones on to another address.
 func (s *Switch) To(address string) {
 	s.mu.Lock()
