@@ -35,6 +35,8 @@ func (c *rawClient) exactly(cmd wire.Command, arg string) {
 		switch {
 		case c.over || n > 0 && seq == 1:
 			return
+		case n == 0 && cmd == wire.ComStmtPrepare && len(b) == 12:
+			c.note("< prepared %x", b[5:])
 		case len(b) > 200:
 			c.noteBytes("long", b)
 		default:

@@ -47,6 +47,9 @@ func (s *Session) request(c *pool.Conn) ([]byte, error) {
 }
 
 func (s *Session) parseExecute(params uint16) (session.Execute, bool) {
+	if s.cmd.code == wire.ComStmtBulkExecute {
+		return session.ParseBulk(s.cmd.payload, params)
+	}
 	if s.caps.Has(wire.QueryAttributes) {
 		return session.ParseNamedExecute(s.cmd.payload, params)
 	}

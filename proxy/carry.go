@@ -166,6 +166,11 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	s.response.View = &s.state.Track
 	s.response.KeepRow = facts != nil && facts.Flags.Has(lex.FlagUserLock)
+	s.response.Call = kind == wire.ResponseQuery && facts != nil && facts.Class == lex.Call && facts.Statements <= 1
+	s.response.MySQL = !c.MariaDB()
+	if s.executing != nil {
+		s.response.Definitions = s.definitions
+	}
 	if s.preparing != nil {
 		s.response.PreparedID = s.preparing.ID
 	}

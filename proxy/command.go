@@ -94,6 +94,10 @@ func (s *Session) dispatch() error {
 		return s.stmtFetch()
 	case wire.ComStmtSendLongData:
 		return s.stmtSendLongData()
+	case wire.ComStmtBulkExecute:
+		if s.state.Mode.Flavor == lex.FlavorMariaDB {
+			return s.stmtBulkExecute()
+		}
 	case wire.ComPing:
 		return s.answerOK()
 	case wire.ComInitDB:

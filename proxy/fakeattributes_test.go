@@ -184,7 +184,7 @@ func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
 	}
 	const (
 		my, maria = backend.MySQL, backend.MariaDB
-		all       = wire.Capability(0) // of MariaDB's extended capabilities
+		all       = wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata
 		depends   = wire.LongPassword | wire.QueryAttributes | all
 	)
 	for _, c := range []struct {
@@ -198,6 +198,8 @@ func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
 		{"a MySQL that is a little too old", [2]server{{my, "8.0.22-log"}, {my, "8.4.0"}}, wire.LongPassword},
 		{"MySQL 5.7 as replica", [2]server{{my, "8.4.0"}, {my, "5.7.44"}}, wire.LongPassword},
 		{"MariaDB", [2]server{{maria, "10.11.6-MariaDB"}, {maria, "11.4.2-MariaDB-log"}}, all},
+		{"MariaDB 10.5", [2]server{{maria, "10.5.2-MariaDB"}, {maria, "10.11.6-MariaDB"}}, all &^ wire.MariaDBCacheMetadata},
+		{"MariaDB 10.2", [2]server{{maria, "10.2.1-MariaDB"}, {}}, wire.MariaDBProgress | wire.MariaDBStmtBulk},
 		{"both", [2]server{{maria, "10.11.6-MariaDB"}, {my, "8.4.0"}}, wire.LongPassword},
 		{"a version without numbers", [2]server{{my, "percona"}, {}}, wire.LongPassword},
 	} {

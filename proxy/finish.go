@@ -28,7 +28,7 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	case s.preparing != nil:
 		s.prepareDone(c)
 	case s.executing != nil && r.Started():
-		s.executeDone()
+		s.executeDone(c)
 	case s.fetching != nil:
 		s.fetchDone()
 	}

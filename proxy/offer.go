@@ -19,6 +19,10 @@ type serverOffer struct {
 // a server has them if and only if the client has: they are pool.LoginFlags.
 var serverOffers = [...]serverOffer{
 	{wire.QueryAttributes, backend.MySQL, [3]int{8, 0, 23}},
+	{wire.MariaDBProgress, backend.MariaDB, [3]int{10, 2, 0}},
+	{wire.MariaDBStmtBulk, backend.MariaDB, [3]int{10, 2, 0}},
+	{wire.MariaDBExtMetadata, backend.MariaDB, [3]int{10, 5, 2}},
+	{wire.MariaDBCacheMetadata, backend.MariaDB, [3]int{10, 6, 0}},
 }
 
 // offers returns what the greeting offers: no more than all the servers that

@@ -22,6 +22,7 @@ func (s *Session) stmtPrepare() error {
 	if !s.modeKnown {
 		s.learnMode()
 	}
+	s.prepared.Preparing()
 	text := s.cmd.payload[1:]
 	lex.Scan(text, s.state.Mode, &s.facts)
 	s.decide(true)
@@ -70,7 +71,8 @@ func (s *Session) prepareDone(c *pool.Conn) {
 	p.Params = s.response.Params
 	lex.Scan(p.Text, s.state.Mode, &p.Facts) // as s.facts, but of the copy
 	s.prepared.Add(p)
-	c.SetStatement(p.ID, pool.Statement{ID: s.response.StatementID})
+	p.Metadata = s.response.Metadata
+	c.SetStatement(p.ID, pool.Statement{ID: s.response.StatementID, Metadata: p.Metadata})
 }
 
 // readWhole reads the rest of a long command into memory, for those whose text
@@ -115,7 +117,7 @@ func (s *Session) handlerName() string {
 
 var commandNames = map[wire.Command]string{
 	wire.ComStmtExecute: "mysqld_stmt_execute", wire.ComStmtFetch: "mysqld_stmt_fetch",
-	wire.ComStmtReset: "mysqld_stmt_reset",
+	wire.ComStmtReset: "mysqld_stmt_reset", wire.ComStmtBulkExecute: "mysqld_stmt_execute",
 }
 
 // leastSizes are the sizes from which on MySQL does not call a command about a
@@ -132,13 +134,18 @@ func (s *Session) tooShort() bool {
 		(s.state.Mode.Flavor == lex.FlavorMySQL || s.cmd.code == wire.ComStmtExecute)
 }
 
-// statementID returns the statement id in the command.
+// statementID returns the statement id in the command, the real one where
+// MariaDB's clients mean the statement they have prepared last: to the server
+// that may be one of Telamon's own.
 func (s *Session) statementID() uint32 {
 	id, ok := wire.StatementID(s.cmd.payload)
 	if !ok {
 		var padded [5]byte
 		copy(padded[:], s.cmd.payload)
 		id, _ = wire.StatementID(padded[:])
+	}
+	if id == session.Direct && s.state.Mode.Flavor == lex.FlavorMariaDB {
+		return s.prepared.Latest()
 	}
 	return id
 }
@@ -191,12 +198,13 @@ func (s *Session) stmtExecute() error {
 func (s *Session) prepareOn(c *pool.Conn) error {
 	p, e := s.executing, &s.execute
 	st, ok := c.Statements[p.ID]
-	if !ok {
+	if ok = ok && !s.outdated(c, p, &st); !ok {
 		if err := s.prepareAgain(c, p); err != nil {
 			return err
 		}
 		st = c.Statements[p.ID]
 	}
+	s.noteDefinitions(c, p, &st)
 	wire.SetStatementID(s.cmd.payload, st.ID)
 	untyped := p.Params > 0 && !e.Bound && st.Types != p.Generation && p.Generation > 0
 	if untyped || e.Named && !c.Caps.Has(wire.QueryAttributes) {
@@ -204,7 +212,7 @@ func (s *Session) prepareOn(c *pool.Conn) error {
 			return err
 		}
 	}
-	if s.cmd.code == wire.ComStmtExecute {
+	if s.cmd.code != wire.ComStmtSendLongData {
 		st.Types = p.Generation
 	}
 	c.SetStatement(p.ID, st)
@@ -253,8 +261,9 @@ func (s *Session) rebuildExecute(c *pool.Conn) error {
 }
 
 // executeDone notes what the execution has left open.
-func (s *Session) executeDone() {
+func (s *Session) executeDone(c *pool.Conn) {
 	p := s.executing
+	s.definitionsSent(c, p)
 	p.LongData = false
 	p.Cursor = s.execute.Flags != 0 && s.response.StatusSeen && s.response.Status.Has(wire.CursorExists)
 	s.repin()

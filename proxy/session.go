@@ -69,6 +69,8 @@ type Session struct {
 	// command is about, by what it does with it; execute is its head.
 	preparing, executing, fetching *session.Prepared
 	execute                        session.Execute
+	// definitions are what the client needs should the server leave them out.
+	definitions []byte
 
 	counts counts
 

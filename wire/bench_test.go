@@ -15,7 +15,10 @@ import (
 func pointSelect(columns int, caps Capability) []byte {
 	rs := resultSet{metaStatus: Autocommit, end: OK{Status: Autocommit}, rows: [][]byte{nil}}
 	for range columns {
-		rs.defs = append(rs.defs, []byte("\x03def\x06sbtest\x07sbtest1\x07sbtest1\x01c\x01c\x0c\x2d\x00\xe0\x01\x00\x00\xfe\x01\x00\x00\x00\x00"))
+		rs.defs = append(rs.defs, modelDef{
+			names: [6]string{"def", "sbtest", "sbtest1", "sbtest1", "c", "c"},
+			rest:  []byte("\x0c\x2d\x00\xe0\x01\x00\x00\xfe\x01\x00\x00\x00\x00"),
+		})
 		rs.rows[0] = AppendLenencString(rs.rows[0], "08566691963-88624912351-16662227201")
 	}
 	m := &model{kind: ResponseQuery, status: Autocommit, seq: 1, parts: []part{rs}}

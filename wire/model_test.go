@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -16,6 +17,9 @@ type model struct {
 	clientID    uint32 // prepare: what the client calls the statement
 	filePackets int    // sent by the client when asked for a file
 	view        *TrackView
+	call        bool // a CALL
+	mysql       bool // the server's flavour
+	definitions bool // the Response has those that the server leaves out
 	parts       []part
 }
 
@@ -31,13 +35,15 @@ type (
 	preparePart struct {     // answer to COM_STMT_PREPARE
 		id              uint32
 		warnings        uint16
-		params, columns [][]byte
+		params, columns []modelDef
 		metaStatus      Status
 	}
 	resultSet struct {
 		fields     bool // COM_FIELD_LIST: no count, the definitions end the response
 		bare       bool // COM_STMT_FETCH: rows only
-		defs       [][]byte
+		defs       []modelDef
+		cached     bool   // a server that may leave definitions out does
+		progress   []byte // reported behind the first row
 		metaStatus Status // of the EOF after definitions
 		cursor     bool   // definitions only, a cursor was opened
 		out        bool   // OUT parameters, with MySQL's missing flags
@@ -61,7 +67,7 @@ type encoder struct {
 // sent is what a server with these capabilities sends.
 func (m *model) sent(server Capability) []byte {
 	plain := *m
-	plain.clientID, plain.view = 0, nil
+	plain.clientID, plain.view, plain.definitions = 0, nil, false
 	p, _ := plain.received(server, server)
 	return p
 }
@@ -174,6 +180,51 @@ func (p errPart) encode(e *encoder, _ bool) {
 
 func (p stringPart) encode(e *encoder, _ bool) { e.packet(p) }
 
+// progress is a report to those who read them.
+func (e *encoder) progress(p []byte) {
+	if p != nil && e.server.Has(MariaDBProgress) && e.client.Has(MariaDBProgress) {
+		e.packet(p)
+	}
+}
+
+// modelDef is a definition: the six names, MariaDB's extended metadata, the rest.
+type modelDef struct {
+	names    [6]string
+	extended string
+	rest     []byte
+}
+
+func (d *modelDef) encode(caps Capability) (p []byte) {
+	for _, n := range d.names {
+		p = AppendLenencString(p, n)
+	}
+	if caps.Has(MariaDBExtMetadata) {
+		p = AppendLenencString(p, d.extended)
+	}
+	return append(p, d.rest...)
+}
+
+// definition is a definition for the client, which knows of a server's extended
+// metadata only if both do.
+func (e *encoder) definition(d modelDef) {
+	if !e.server.Has(MariaDBExtMetadata) {
+		d.extended = ""
+	}
+	e.packet(d.encode(e.client))
+}
+
+// hash is what the Response says of definitions that the client was sent.
+func (e *encoder) hash(defs []modelDef) {
+	if !e.server.Has(MariaDBCacheMetadata) || len(defs) == 0 {
+		return
+	}
+	h := fnv.New64a()
+	for _, d := range defs {
+		_, _ = h.Write(d.encode(e.server))
+	}
+	e.r.Metadata = h.Sum64()
+}
+
 func (p filePart) encode(e *encoder, _ bool) {
 	e.packet(p)
 	e.seq += byte(e.m.filePackets)
@@ -190,9 +241,10 @@ func (p preparePart) encode(e *encoder, _ bool) {
 		byte(params), byte(params >> 8), 0, byte(p.warnings), byte(p.warnings >> 8),
 	})
 	e.r.StatementID, e.r.Columns, e.r.Params, e.r.Warnings = p.id, uint16(columns), uint16(params), p.warnings
-	for _, defs := range [][][]byte{p.params, p.columns} {
+	e.hash(p.columns)
+	for _, defs := range [][]modelDef{p.params, p.columns} {
 		for _, d := range defs {
-			e.packet(d)
+			e.definition(d)
 		}
 		if len(defs) > 0 {
 			e.metaEOF(p.warnings, p.metaStatus, e.r.Status&sessionStatus)
@@ -214,12 +266,22 @@ func (e *encoder) metaEOF(warnings uint16, s, known Status) {
 }
 
 func (p resultSet) encode(e *encoder, last bool) {
+	cached := p.cached && e.server.Has(MariaDBCacheMetadata) && !e.m.definitions
 	if !p.fields && !p.bare {
-		e.packet(AppendLenencInt(nil, uint64(len(p.defs))))
+		count := AppendLenencInt(nil, uint64(len(p.defs)))
+		if e.client.Has(MariaDBCacheMetadata) {
+			count = append(count, map[bool]byte{false: 1, true: 0}[cached])
+		}
+		e.packet(count)
 		e.r.ResultSets++
 	}
-	for _, d := range p.defs {
-		e.packet(d)
+	if !cached {
+		for _, d := range p.defs {
+			e.definition(d)
+		}
+		if !p.fields {
+			e.hash(p.defs)
+		}
 	}
 	known := e.r.Status & sessionStatus
 	end := p.end
@@ -240,18 +302,28 @@ func (p resultSet) encode(e *encoder, last bool) {
 		if p.out {
 			meta |= PSOutParams
 		}
+		if e.m.call && (len(p.rows) > 0 || p.err != nil) {
+			known |= MoreResultsExist
+			if p.out && len(p.rows) == 1 && p.err == nil {
+				known |= PSOutParams
+			}
+		}
 		e.metaEOF(0, meta, known)
 	}
-	for _, row := range p.rows {
+	for i, row := range p.rows {
 		e.packet(row)
 		e.r.Rows++
+		if i == 0 && !e.m.call {
+			e.progress(p.progress)
+		}
 	}
 	if p.err != nil {
 		errPart(p.err).encode(e, last)
 		return
 	}
 	e.note(end.Status, end.Warnings)
-	if p.out && !e.server.Has(DeprecateEOF) && !e.client.Has(DeprecateEOF) {
+	told := !e.server.Has(DeprecateEOF) || e.m.mysql && (e.m.call && len(p.rows) == 1 || len(p.rows) == 0)
+	if p.out && told && !e.client.Has(DeprecateEOF) {
 		end.Status &^= PSOutParams | MoreResultsExist // as MySQL sends it, and it goes through
 	}
 	e.terminator(end)
@@ -259,14 +331,34 @@ func (p resultSet) encode(e *encoder, last bool) {
 
 // newModel makes a random response.
 func newModel(rng *rand.Rand) *model {
+	m := randomModel(rng)
+	if m.definitions {
+		// The Response has the definitions of one result set.
+		cached := false
+		for i := range m.parts {
+			if rs, ok := m.parts[i].(resultSet); ok {
+				rs.cached, cached = rs.cached && !cached, cached || rs.cached
+				m.parts[i] = rs
+			}
+		}
+	}
+	return m
+}
+
+func randomModel(rng *rand.Rand) *model {
 	m := &model{
 		kind:        1 + ResponseKind(rng.IntN(6)),
 		status:      Status(rng.Uint32()) & (sessionStatus | MoreResultsExist | NoIndexUsed),
 		seq:         []byte{1, 1, 2, 255}[rng.IntN(4)],
 		filePackets: 1 + rng.IntN(300),
 	}
+	m.definitions, m.mysql = rng.IntN(2) == 0, rng.IntN(2) == 0
 	if rng.IntN(2) == 0 {
 		m.view = &TrackView{Variables: []string{"", "autocommit,time_zone", "time_zone", "sql_mode"}[rng.IntN(4)], Schema: rng.IntN(2) == 0, GTIDs: rng.IntN(2) == 0}
+	}
+	if rng.IntN(5) == 0 {
+		m.kind, m.call, m.parts = ResponseQuery, true, randomCall(rng)
+		return m
 	}
 	if rng.IntN(8) == 0 && m.kind != ResponseQuery {
 		m.parts = []part{randomErr(rng)}
@@ -328,13 +420,39 @@ func randomResults(rng *rand.Rand) (parts []part) {
 	return parts
 }
 
-func randomSet(rng *rand.Rand, err []byte) resultSet {
-	return resultSet{defs: randomDefs(rng, 1+rng.IntN(4)*rng.IntN(100)), metaStatus: randomStatus(rng), rows: randomRows(rng), err: err, end: randomOK(rng)}
+// randomCall is the answer to a CALL: sets, perhaps the OUT parameters, and an
+// OK or an ERR.
+func randomCall(rng *rand.Rand) (parts []part) {
+	for range rng.IntN(3) {
+		parts = append(parts, randomSet(rng, nil))
+	}
+	switch rng.IntN(3) {
+	case 0:
+		return append(parts, randomSet(rng, randomErr(rng)))
+	case 1:
+		rs := randomSet(rng, nil)
+		rs.out, rs.rows = true, rs.rows[:min(1, len(rs.rows))]
+		parts = append(parts, rs)
+	}
+	return append(parts, okPart(randomOK(rng)))
 }
 
-func randomDefs(rng *rand.Rand, n int) (defs [][]byte) {
+func randomSet(rng *rand.Rand, err []byte) resultSet {
+	rs := resultSet{defs: randomDefs(rng, 1+rng.IntN(4)*rng.IntN(100)), metaStatus: randomStatus(rng), rows: randomRows(rng), err: err, end: randomOK(rng)}
+	rs.cached = rng.IntN(2) == 0
+	if rng.IntN(4) == 0 {
+		rs.progress = append([]byte("\xff\xff\xff\x01\x01\x02\x82\x06\x00"), AppendLenencBytes(nil, randomBytes(rng, 40))...)
+	}
+	return rs
+}
+
+func randomDefs(rng *rand.Rand, n int) (defs []modelDef) {
 	for range n {
-		defs = append(defs, append([]byte("\x03def"), randomBytes(rng, 60)...))
+		d := modelDef{names: [6]string{"def"}, extended: string(randomBytes(rng, 9)), rest: randomBytes(rng, 30)}
+		for i := range 5 {
+			d.names[1+i] = string(randomBytes(rng, 12))
+		}
+		defs = append(defs, d)
 	}
 	return defs
 }

@@ -66,7 +66,8 @@ type SessionObserver interface {
 // Response follows one server response packet by packet, without copying rows
 // and without keeping any of it: it sees packet headers, definitions' count,
 // OK, EOF and ERR packets. While doing so it translates between what the
-// server speaks and what the client understands: sequence ids, the EOF packets
+// server speaks and what the client understands: sequence ids, the form of
+// definitions and whether they are there, progress reports, the EOF packets
 // that CLIENT_DEPRECATE_EOF leaves out, and the session state that only
 // CLIENT_SESSION_TRACK knows.
 //
@@ -79,6 +80,8 @@ type Response struct {
 	metaDue        bool // the client is owed an EOF after the definitions just passed
 	afterParams    bool // prepare: column definitions follow once parameters are through
 	continued      bool // the next physical packet continues a payload of MaxPayload
+	foretold       bool // the client has been told of OUT parameters before them
+	hashing        bool // the payload being passed belongs into Metadata
 	seqIn, seqOut  byte
 	left           uint64 // definitions still to come
 	skip           int    // payload bytes of the current physical packet still to pass
@@ -97,6 +100,14 @@ type Response struct {
 	KeepRow bool
 	row     [keptRow]byte
 	rowLen  uint8
+	// Call says that the statement is a CALL and nothing else: every result set
+	// is followed by another result. MySQL says that the server is MySQL, which
+	// tells that of OUT parameters only in the EOF before them.
+	Call, MySQL bool
+	// Definitions are the packets of column definitions that the client does
+	// not have, for a server that leaves them out (MariaDBCacheMetadata). They
+	// are only read.
+	Definitions []byte
 
 	// What the response said so far; final once Done.
 
@@ -111,7 +122,10 @@ type Response struct {
 	StatementID  uint32 // COM_STMT_PREPARE: the server's own id
 	Columns      uint16 // COM_STMT_PREPARE
 	Params       uint16 // COM_STMT_PREPARE
-	err          error
+	// Metadata is a hash of the column definitions that were sent to the client
+	// last, 0 when there were none; only of a server with MariaDBCacheMetadata.
+	Metadata uint64
+	err      error
 }
 
 var errShortPacket = errors.New("packet is too short")
@@ -190,6 +204,9 @@ func (r *Response) Step(p []byte) (op Op, n int) {
 	for {
 		if r.skip > 0 && n < len(p) {
 			k := min(r.skip, len(p)-n)
+			if r.hashing {
+				r.hash(p[n : n+k])
+			}
 			r.skip -= k
 			n += k
 		}
@@ -201,7 +218,11 @@ func (r *Response) Step(p []byte) (op Op, n int) {
 			if n > 0 {
 				return OpForward, n
 			}
-			r.insertEOF()
+			out, known := r.foresee(h)
+			if !known {
+				return OpMore, 0
+			}
+			r.insertEOF(out)
 			return OpReplace, 0
 		}
 		if !r.headerComplete(h) {
@@ -279,7 +300,7 @@ func (r *Response) passesThrough(payload []byte, size int) bool {
 	}
 	switch first := payload[0]; r.phase {
 	case phaseColumns, phaseParams:
-		return first != headerERR && !(r.kind == ResponseFields && r.isEOF(first, size))
+		return r.isDefinition(first, size) && !r.translatesDefinitions()
 	case phaseRows:
 		return first != headerERR && !r.isEOF(first, size)
 	case phaseFirst:
@@ -318,6 +339,7 @@ func (r *Response) Row() []byte { return r.row[:r.rowLen] }
 // pass accounts for a physical packet that goes through unread.
 func (r *Response) pass(h []byte, size int) {
 	r.advance(h)
+	r.hashing = r.phase == phaseColumns && r.server.Has(MariaDBCacheMetadata)
 	r.continued = size == MaxPayload
 	if !r.continued {
 		r.payloadPassed()
@@ -353,6 +375,8 @@ func (r *Response) control(packet []byte) (Op, int) {
 		return r.metaEOF(packet)
 	case first == headerERR:
 		return r.errPacket(packet)
+	case (r.phase == phaseColumns || r.phase == phaseParams) && r.isDefinition(first, len(payload)):
+		return r.translateDefinition(packet)
 	case r.phase == phaseRows || r.phase == phaseColumns:
 		return r.endOfRows(packet)
 	case r.kind == ResponsePrepare:
@@ -366,15 +390,7 @@ func (r *Response) control(packet []byte) (Op, int) {
 		r.phase = phaseInfile
 		return OpInfile, len(packet)
 	}
-	count, n := ReadLenencInt(payload)
-	if n != len(payload) || count == 0 {
-		return r.fail(fmt.Errorf("malformed column count"))
-	}
-	r.ResultSets++
-	r.left = count
-	r.phase = phaseColumns
-	r.advance(packet)
-	return OpForward, len(packet)
+	return r.columnCount(packet)
 }
 
 // advance numbers a packet for the client.

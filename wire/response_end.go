@@ -49,6 +49,10 @@ func (r *Response) endOfRowsOK(packet []byte) (Op, int) {
 	status := ok.Status &^ SessionStateChange
 	if r.metaDue && !status.Has(CursorExists) {
 		r.appendEOF(0, status)
+		r.foretold = true
+	}
+	if r.MySQL && r.foretold && status.Has(PSOutParams) {
+		status &^= PSOutParams | MoreResultsExist // see endOfRows
 	}
 	r.metaDue = false
 	r.received()
@@ -137,16 +141,35 @@ func (r *Response) errPacket(packet []byte) (Op, int) {
 	if len(payload) < 3 {
 		return r.fail(fmt.Errorf("%w: ERR of %d bytes", errShortPacket, len(payload)))
 	}
-	r.ErrCode = binary.LittleEndian.Uint16(payload[1:])
+	code := binary.LittleEndian.Uint16(payload[1:])
+	if code == progressReport && r.server.Has(MariaDBProgress) {
+		return r.progress(packet)
+	}
+	r.ErrCode = code
 	r.phase = phaseDone
 	if r.metaDue {
-		r.insertEOF()
+		r.insertEOF(false)
 		r.received()
 		r.scratch, r.seqOut = AppendPacket(r.scratch, r.seqOut, payload)
 		return OpReplace, len(packet)
 	}
 	r.advance(packet)
 	return OpForward, len(packet)
+}
+
+// progressReport is in the place of an error's code in the packets by which
+// MariaDB tells how far it has got; MariaDB KB, "Progress Reporting".
+const progressReport = 0xffff
+
+// progress passes a progress report on to a client that reads them. It stands
+// before the packet it has nothing to do with.
+func (r *Response) progress(packet []byte) (Op, int) {
+	if r.client.Has(MariaDBProgress) {
+		r.advance(packet)
+		return OpForward, len(packet)
+	}
+	r.received()
+	return OpReplace, len(packet)
 }
 
 func (r *Response) appendEOF(warnings uint16, status Status) {

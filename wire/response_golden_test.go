@@ -121,6 +121,9 @@ func capsName(c Capability) string {
 	if c.Has(SessionTrack) {
 		name += " and tracking"
 	}
+	if c>>32 != 0 {
+		name += fmt.Sprintf(" and MariaDB's %#x", uint64(c>>32))
+	}
 	return name
 }
 

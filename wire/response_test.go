@@ -60,6 +60,38 @@ func (l *sessionLog) SessionChanges(block []byte) { *l = append(*l, bytes.Clone(
 
 var allCaps = []Capability{0, SessionTrack, DeprecateEOF, DeprecateEOF | SessionTrack}
 
+// extendedCaps are those of MariaDB's with which a side may differ from the
+// other; a server leaves definitions out only for one that can do without.
+const extendedCaps = MariaDBProgress | MariaDBExtMetadata | MariaDBCacheMetadata
+
+var extendedPairs = [][2]Capability{
+	{extendedCaps | DeprecateEOF | SessionTrack, extendedCaps | DeprecateEOF | SessionTrack},
+	{extendedCaps | DeprecateEOF | SessionTrack, extendedCaps},
+	{extendedCaps, extendedCaps | DeprecateEOF},
+	{extendedCaps, extendedCaps},
+	{MariaDBProgress | MariaDBExtMetadata | DeprecateEOF, 0},
+	{MariaDBProgress | MariaDBExtMetadata, DeprecateEOF},
+	{DeprecateEOF, extendedCaps | DeprecateEOF},
+	{DeprecateEOF | SessionTrack, extendedCaps | SessionTrack},
+	{0, extendedCaps | DeprecateEOF},
+	{MariaDBExtMetadata | DeprecateEOF, MariaDBCacheMetadata | DeprecateEOF},
+}
+
+func TestMariaDBsExtensionsReachClientsThatKnowThem(t *testing.T) {
+	for _, pair := range extendedPairs {
+		server, client := pair[0], pair[1]
+		t.Run(capsName(server)+" to "+capsName(client), func(t *testing.T) {
+			for seed := range uint64(400) {
+				rng := rand.New(rand.NewPCG(seed, uint64(server|client<<1)))
+				testModel(t, newModel(rng), server, client, rng)
+				if t.Failed() {
+					t.Fatalf("seed %d", seed)
+				}
+			}
+		})
+	}
+}
+
 func TestARandomResponseReachesTheClientAsAServerOfItsKindWouldSendIt(t *testing.T) {
 	for _, server := range allCaps {
 		for _, client := range allCaps {
@@ -88,7 +120,17 @@ func testModel(t *testing.T, m *model, server, client Capability, rng *rand.Rand
 	var r Response
 	r.Begin(m.kind, server, client, m.status, &log)
 	r.StartAt(m.seq)
-	r.PreparedID, r.View = m.clientID, m.view
+	r.PreparedID, r.View, r.Call = m.clientID, m.view, m.call
+	r.MySQL = m.mysql
+	if m.definitions {
+		for _, p := range m.parts {
+			if rs, ok := p.(resultSet); ok && rs.cached {
+				for _, d := range rs.defs {
+					r.Definitions, _ = AppendPacket(r.Definitions, 77, d.encode(server))
+				}
+			}
+		}
+	}
 	got, rest, err := relay(&r, append(bytes.Clone(sent), next...), chunk, m.filePackets)
 	if err != nil {
 		t.Fatalf("%v\nmodel %+v", err, m)
@@ -109,9 +151,9 @@ func testModel(t *testing.T, m *model, server, client Capability, rng *rand.Rand
 
 // outcomeOf prints what a Response knows at its end.
 func outcomeOf(r *Response, log sessionLog) string {
-	return fmt.Sprintf("status %#x seen %t affected %d id %d warnings %d error %d rows %d sets %d statement %d/%d/%d changes %q",
+	return fmt.Sprintf("status %#x seen %t affected %d id %d warnings %d error %d rows %d sets %d statement %d/%d/%d metadata %#x changes %q",
 		uint16(r.Status), r.StatusSeen, r.AffectedRows, r.LastInsertID, r.Warnings, r.ErrCode, r.Rows, r.ResultSets,
-		r.StatementID, r.Columns, r.Params, [][]byte(log))
+		r.StatementID, r.Columns, r.Params, r.Metadata, [][]byte(log))
 }
 
 func TestAPayloadOverSeveralPacketsIsOneRow(t *testing.T) {
@@ -129,7 +171,7 @@ func TestAPayloadOverSeveralPacketsIsOneRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, caps := range [][2]Capability{{0, DeprecateEOF}, {DeprecateEOF, 0}} {
 				m := &model{kind: ResponseQuery, status: Autocommit, seq: 1, parts: []part{
-					resultSet{defs: [][]byte{{3, 'd', 'e', 'f'}}, metaStatus: Autocommit, rows: [][]byte{{1, 'x'}, row, {0}}, end: OK{Status: Autocommit}},
+					resultSet{defs: []modelDef{{}}, metaStatus: Autocommit, rows: [][]byte{{1, 'x'}, row, {0}}, end: OK{Status: Autocommit}},
 				}}
 				sent := m.sent(caps[0])
 				want, outcome := m.received(caps[0], caps[1])
@@ -166,7 +208,7 @@ func TestSequenceIdsWrapInLongResponses(t *testing.T) {
 		rows[i] = []byte{0xfb}
 	}
 	m := &model{kind: ResponseQuery, seq: 250, parts: []part{
-		resultSet{defs: [][]byte{{3, 'd', 'e', 'f'}}, rows: rows, end: OK{}},
+		resultSet{defs: []modelDef{{}}, rows: rows, end: OK{}},
 	}}
 	for _, server := range allCaps {
 		for _, client := range allCaps {
@@ -337,9 +379,17 @@ func FuzzResponse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, kind, server, client byte, chunk uint16) {
 		run := func(chunk int) (*Response, []byte, []byte, error) {
 			r := new(Response)
-			r.Begin(ResponseKind(kind%7), allCaps[server%4], allCaps[client%4], Autocommit, new(sessionLog))
+			caps := [2]Capability{allCaps[server%4], allCaps[client%4]}
+			for i, b := range [2]byte{server, client} {
+				caps[i] |= Capability(b>>2) << 32 & (extendedCaps)
+			}
+			r.Begin(ResponseKind(kind%7), caps[0], caps[1], Autocommit, new(sessionLog))
+			r.Call, r.MySQL = server >= 128, client >= 128
+			if client >= 128 {
+				r.Definitions, _ = AppendPacket(nil, 0, []byte("\x03def\x00\x00\x00\x01a\x00\x00\x0c\x2d\x00\x00"))
+			}
 			if kind >= 128 {
-				r.View = &TrackView{Variables: "time_zone,AUTOCOMMIT", Schema: chunk%2 == 0, GTIDs: chunk%3 == 0}
+				r.View = &TrackView{Variables: "time_zone,AUTOCOMMIT", Schema: kind&64 == 0, GTIDs: kind&32 == 0}
 			}
 			got, rest, err := relay(r, data, chunk, 1)
 			return r, got, rest, err
@@ -358,10 +408,10 @@ func FuzzResponse(f *testing.F) {
 		if a, b := outcomeOf(r, nil), outcomeOf(r2, nil); a != b {
 			t.Fatalf("%s\nin pieces %s", a, b)
 		}
-		if server%4 == client%4 && kind < 128 && !bytes.Equal(append(got, rest...), data) {
+		if server%128 == client%128 && kind < 128 && r.Definitions == nil && !bytes.Equal(append(got, rest...), data) {
 			t.Fatal("bytes changed between sides of the same capabilities")
 		}
-		if cap(r.scratch) > 2*len(data)+64 {
+		if cap(r.scratch) > 2*len(data)+128 {
 			t.Fatalf("scratch of %d bytes", cap(r.scratch))
 		}
 	})

@@ -24,7 +24,7 @@ type Login struct {
 // affected rows, CLIENT_MULTI_STATEMENTS lets a second statement run, ...).
 const LoginFlags = wire.FoundRows | wire.NoSchema | wire.ODBC | wire.LocalFiles | wire.IgnoreSpace |
 	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords |
-	wire.QueryAttributes
+	wire.QueryAttributes | wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata
 
 // Dirt says what the owner has left behind in a connection besides its Profile.
 type Dirt uint8
@@ -45,7 +45,15 @@ type Statement struct {
 	// Types is the generation of parameter types bound to it, 0 for none;
 	// what generations mean is the owner's.
 	Types uint32
-	used  uint64 // Conn.uses when it was used last
+	// Metadata is a hash of the column definitions that the server takes the
+	// client to have; see wire.Response. Fresh says that Prepare has made the
+	// statement and nothing has been executed: Definitions, which go with
+	// Metadata, are packets that the client has not been sent. All that only
+	// with MariaDBCacheMetadata.
+	Metadata    uint64
+	Fresh       bool
+	Definitions []byte
+	used        uint64 // Conn.uses when it was used last
 }
 
 // The states of a connection.

@@ -46,6 +46,9 @@ func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
 	c.collation = wire.HandshakeCollation(profile.Collation, c.mariadb)
 	c.Caps = wanted&(greeting.Capabilities|wire.LongPassword) | c.Login.Flags&LoginFlags&greeting.Capabilities
 	c.Caps |= d.compression(c.Server) & greeting.Capabilities
+	if c.Caps>>32 != 0 {
+		c.Caps &^= wire.LongPassword // by which MariaDB's clients say that they have extended ones
+	}
 	if profile.Schema != "" {
 		c.Caps |= wire.ConnectWithDB
 	}

@@ -20,9 +20,9 @@ func (c *Conn) Prepare(number uint32, text []byte, under *Profile) error {
 	there, back := c.contextSwitch(c.Profile, under), c.contextSwitch(under, c.Profile)
 	err := c.exchange(c.queueAll(there))
 	if err == nil {
-		var st wire.StmtPrepareOK
+		var st Statement
 		if st, err = c.prepare(text); err == nil {
-			c.SetStatement(number, Statement{ID: st.StatementID})
+			c.SetStatement(number, st)
 		}
 	}
 	if err != nil && !isServerError(err) {
@@ -93,8 +93,7 @@ func differs(name string, p, q *Profile) bool {
 }
 
 // prepare sends COM_STMT_PREPARE and reads the whole answer.
-func (c *Conn) prepare(text []byte) (wire.StmtPrepareOK, error) {
-	var st wire.StmtPrepareOK
+func (c *Conn) prepare(text []byte) (st Statement, err error) {
 	c.Wire.StartCommand()
 	c.Wire.WritePacket(append([]byte{byte(wire.ComStmtPrepare)}, text...))
 	if err := c.Wire.Flush(); err != nil {
@@ -108,18 +107,25 @@ func (c *Conn) prepare(text []byte) (wire.StmtPrepareOK, error) {
 	if wire.IsErr(p) {
 		return st, asError(p)
 	}
-	if err := st.Parse(p); err != nil {
+	var ok wire.StmtPrepareOK
+	if err := ok.Parse(p); err != nil {
 		return st, err
 	}
-	definitions := int(st.Params) + int(st.Columns)
 	if !c.Caps.Has(wire.DeprecateEOF) {
 		return st, fmt.Errorf("%w: no CLIENT_DEPRECATE_EOF", ErrTooOld)
 	}
-	for range definitions {
-		if _, err := c.Wire.ReadPacket(replyLimit); err != nil {
+	st = Statement{ID: ok.StatementID, Fresh: true}
+	params := int(ok.Params)
+	for i := range params + int(ok.Columns) {
+		p, err := c.Wire.ReadPacket(replyLimit)
+		if err != nil {
 			return st, err
 		}
+		if i >= params && c.Caps.Has(wire.MariaDBCacheMetadata) {
+			st.Definitions, _ = wire.AppendPacket(st.Definitions, 0, p)
+		}
 	}
+	st.Metadata = wire.HashDefinitions(st.Definitions)
 	c.Wire.Idle()
 	return st, nil
 }

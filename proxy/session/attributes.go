@@ -52,6 +52,10 @@ func (p *Prepared) BindExecute(payload []byte, e *Execute) {
 	if !e.Bound || p.Params == 0 {
 		return
 	}
+	if e.Bulk {
+		p.Bind(payload[7 : 7+2*int(p.Params)])
+		return
+	}
 	types := payload[e.TypesAt+1:]
 	if !e.Named {
 		p.Bind(types[:2*int(p.Params)])
@@ -74,6 +78,19 @@ func (p *Prepared) BindExecute(payload []byte, e *Execute) {
 	p.Generation++
 }
 
+// ParseBulk is ParseExecute for a COM_STMT_BULK_EXECUTE, in which the types
+// follow the flags; MariaDB KB, "COM_STMT_BULK_EXECUTE".
+func ParseBulk(p []byte, params uint16) (e Execute, ok bool) {
+	if len(p) < 7 {
+		return e, false
+	}
+	e = Execute{ID: binary.LittleEndian.Uint32(p[1:]), Bound: p[5]&bulkTypes != 0 || params == 0, Bulk: true}
+	return e, p[5]&bulkTypes == 0 || len(p) >= 7+2*int(params)
+}
+
+// bulkTypes is STMT_BULK_FLAG_CLIENT_SEND_TYPES.
+const bulkTypes = 128
+
 // behindName skips a type and its name.
 func behindName(types []byte) []byte {
 	_, n := wire.ReadLenencBytes(types[2:])
@@ -86,6 +103,11 @@ func behindName(types []byte) []byte {
 // all that the server reads.
 func (e *Execute) Rebuild(payload []byte, p *Prepared, named bool) []byte {
 	b := make([]byte, 0, len(payload)+3*len(p.Types)+4)
+	if e.Bulk {
+		b = append(b, payload[:7]...)
+		b[5] |= bulkTypes
+		return append(append(b, p.Types...), payload[7:]...)
+	}
 	b = append(b, payload[:10]...)
 	nulls := 10
 	if e.Named {

@@ -121,3 +121,43 @@ func FuzzNamedExecute(f *testing.F) {
 		}
 	})
 }
+
+func TestABulkExecutionCarriesItsTypesOrReliesOnThoseBefore(t *testing.T) {
+	const head = "\xfa\x07\x00\x00\x00"
+	for name, c := range map[string]struct {
+		p      string
+		params uint16
+		want   Execute
+		bad    bool
+	}{
+		"types sent":                  {p: head + "\x80\x00\x08\x00v", params: 1, want: Execute{ID: 7, Bound: true, Bulk: true}},
+		"types as before":             {p: head + "\x00\x00v", params: 1, want: Execute{ID: 7, Bulk: true}},
+		"no parameters, no types":     {p: head + "\x00\x00", want: Execute{ID: 7, Bound: true, Bulk: true}},
+		"types cut short":             {p: head + "\x80\x00\x08", params: 1, bad: true},
+		"too short for its head":      {p: head + "\x80", params: 1, bad: true},
+		"too short for its statement": {p: "\xfa\x07", bad: true},
+	} {
+		got, ok := ParseBulk([]byte(c.p), c.params)
+		if ok == c.bad || ok && got != c.want {
+			t.Errorf("%s: %+v, %t", name, got, ok)
+		}
+	}
+	st := Prepared{Params: 1}
+	typed, untyped := []byte(head+"\x80\x00\x08\x00v"), []byte(head+"\x40\x00v")
+	e, _ := ParseBulk(typed, 1)
+	st.BindExecute(typed, &e)
+	if e, _ = ParseBulk(untyped, 1); string(e.Rebuild(untyped, &st, false)) != head+"\xc0\x00\x08\x00v" {
+		t.Errorf("rebuilt: %q", e.Rebuild(untyped, &st, false))
+	}
+}
+
+func FuzzParseBulk(f *testing.F) {
+	f.Add([]byte("\xfa\x07\x00\x00\x00\x80\x00\x08\x00v"), uint16(1))
+	f.Fuzz(func(t *testing.T, p []byte, params uint16) {
+		if e, ok := ParseBulk(p, params); ok {
+			st := Prepared{Params: params}
+			st.BindExecute(p, &e)
+			_ = e.Rebuild(p, &st, false)
+		}
+	})
+}

@@ -26,6 +26,9 @@ type Prepared struct {
 	// Cursor says that an open cursor reads its result; LongData that a
 	// parameter has been sent ahead.
 	Cursor, LongData bool
+	// Metadata is a hash of the column definitions that the client has been sent
+	// last; see wire.Response.
+	Metadata uint64
 	// Failed is the error of sending a parameter ahead. That command has no
 	// answer, so the next execution is answered by it.
 	Failed *wire.Err
@@ -34,6 +37,7 @@ type Prepared struct {
 // PreparedStore holds a session's prepared statements. The zero value is empty.
 type PreparedStore struct {
 	lastID   uint32
+	latest   uint32 // see Latest
 	byID     map[uint32]*Prepared
 	textSize int
 }
@@ -42,8 +46,7 @@ type PreparedStore struct {
 func (ps *PreparedStore) NextID() uint32 {
 	for {
 		ps.lastID++
-		// 0 is no id and 0xFFFFFFFF is MariaDB's "the last one prepared".
-		if ps.lastID == 0 || ps.lastID == 1<<32-1 {
+		if ps.lastID == 0 || ps.lastID == Direct { // 0 is no id
 			continue
 		}
 		if _, used := ps.byID[ps.lastID]; !used {
@@ -58,14 +61,33 @@ func (ps *PreparedStore) Add(p *Prepared) {
 		ps.byID = map[uint32]*Prepared{}
 	}
 	ps.byID[p.ID] = p
+	ps.latest = p.ID
 	ps.textSize += len(p.Text)
 }
 
 // Get returns a statement, nil if there is none of that number.
 func (ps *PreparedStore) Get(id uint32) *Prepared { return ps.byID[id] }
 
+// Direct is the number by which clients of MariaDB mean Latest.
+const Direct = 1<<32 - 1
+
+// Latest returns the number of the statement prepared last, Direct if that has
+// failed or the statement has been closed.
+func (ps *PreparedStore) Latest() uint32 {
+	if ps.latest == 0 {
+		return Direct
+	}
+	return ps.latest
+}
+
+// Preparing says that the client prepares another statement.
+func (ps *PreparedStore) Preparing() { ps.latest = 0 }
+
 // Remove forgets a statement.
 func (ps *PreparedStore) Remove(id uint32) {
+	if id == ps.latest {
+		ps.latest = 0
+	}
 	if p := ps.byID[id]; p != nil {
 		ps.textSize -= len(p.Text)
 		delete(ps.byID, id)
@@ -73,7 +95,7 @@ func (ps *PreparedStore) Remove(id uint32) {
 }
 
 // Clear forgets all of them. Numbers are not used again.
-func (ps *PreparedStore) Clear() { ps.byID, ps.textSize = nil, 0 }
+func (ps *PreparedStore) Clear() { ps.byID, ps.textSize, ps.latest = nil, 0, 0 }
 
 // TextSize returns the bytes of text of all of them together.
 func (ps *PreparedStore) TextSize() int { return ps.textSize }
@@ -104,6 +126,7 @@ type Execute struct {
 	// of what stands behind the types.
 	Named           bool
 	NullsAt, Values int
+	Bulk            bool // it is a COM_STMT_BULK_EXECUTE
 }
 
 // ParseExecute reads the head of an execute payload for a statement with the

@@ -136,3 +136,34 @@ func FuzzParseExecute(f *testing.F) {
 		}
 	})
 }
+
+func TestTheStatementPreparedLastIsKnownUntilItIsGone(t *testing.T) {
+	var ps PreparedStore
+	add := func() uint32 {
+		ps.Preparing()
+		p := &Prepared{ID: ps.NextID()}
+		ps.Add(p)
+		return p.ID
+	}
+	if got := ps.Latest(); got != Direct {
+		t.Errorf("none yet: %d", got)
+	}
+	first, second := add(), add()
+	if got := ps.Latest(); got != second {
+		t.Errorf("%d instead of %d", got, second)
+	}
+	if ps.Remove(first); ps.Latest() != second {
+		t.Error("another one was closed")
+	}
+	if ps.Remove(second); ps.Latest() != Direct {
+		t.Error("it was closed")
+	}
+	add()
+	if ps.Preparing(); ps.Latest() != Direct {
+		t.Error("the next one could not be prepared")
+	}
+	add()
+	if ps.Clear(); ps.Latest() != Direct || ps.Get(Direct) != nil {
+		t.Error("all are gone")
+	}
+}
