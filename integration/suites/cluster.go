@@ -24,14 +24,14 @@ type target struct {
 
 // startTarget starts servers and, with a program, the proxy as it is by default
 // but for the guard: suites sleep, and delete without WHERE.
-func startTarget(ctx context.Context, f localserver.Flavour, program string) (_ *target, err error) {
+func startTarget(ctx context.Context, f localserver.Flavour, args []string, program string) (_ *target, err error) {
 	t := &target{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.close())
 		}
 	}()
-	t.cluster, err = localserver.StartCluster(ctx, localserver.ClusterOptions{Flavour: f, Replicas: 2})
+	t.cluster, err = localserver.StartCluster(ctx, localserver.ClusterOptions{Flavour: f, Replicas: 2, Args: args})
 	if err != nil {
 		return nil, err
 	}

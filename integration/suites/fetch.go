@@ -144,12 +144,10 @@ func (c *cache) debianSource(ctx context.Context, name string, releases ...strin
 			return err
 		}
 		args := append(append([]string{"apt-get"}, options...), "-y", "--tar-only", "--download-only", "source", name)
-		if _, err := do(ctx, work, args...); err != nil {
-			return err
-		}
+		_, fetchErr := do(ctx, work, args...)
 		archives, err := filepath.Glob(filepath.Join(work, "*.orig.tar.*"))
-		if err != nil || len(archives) != 1 {
-			return fmt.Errorf("archives of %s: %v %w", name, archives, err)
+		if err != nil || len(archives) != 1 { // that another archive of the package is missing does not matter
+			return fmt.Errorf("archives of %s: %v %w", name, archives, errors.Join(fetchErr, err))
 		}
 		_, err = do(ctx, work, "tar", "-x", "--strip-components=1", "-f", archives[0])
 		return err

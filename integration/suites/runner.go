@@ -105,7 +105,7 @@ func (r *runner) once(ctx context.Context, s suite, row *row, dir, program strin
 	if err := os.Mkdir(scratch, 0o755); err != nil {
 		return nil, err
 	}
-	t, err := startTarget(ctx, row.flavour, program)
+	t, err := startTarget(ctx, row.flavour, s.serverArgs, program)
 	if err != nil {
 		return nil, err
 	}

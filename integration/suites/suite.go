@@ -21,6 +21,8 @@ type suite struct {
 	about    string
 	flavours []localserver.Flavour
 	packages []string // of Debian, installed before fetch
+	// serverArgs are further options of the servers.
+	serverArgs []string
 	// fetch returns the folder with the tests, ready to run. It is called once per
 	// flavour and has to find what an earlier call left in the cache.
 	fetch func(ctx context.Context, c *cache) (dir string, err error)
