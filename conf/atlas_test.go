@@ -44,8 +44,8 @@ func TestTheFileAtlasShipsIsLoadedAsItIs(t *testing.T) {
 	want.Admin.Listen = "0.0.0.0:2345"
 	want.Admin.Password = NewSecret("pwd")
 	want.Users = []User{
-		{Name: "user1", Password: NewSecret("user1"), Consistency: "global", TLS: "any"},
-		{Name: "user2", Password: NewSecret("user2"), Consistency: "global", TLS: "any"},
+		{Name: "user1", Password: NewSecret("user1"), Plugin: "auto", Consistency: "global", TLS: "any"},
+		{Name: "user2", Password: NewSecret("user2"), Plugin: "auto", Consistency: "global", TLS: "any"},
 	}
 	want.Backends = []Backend{{Address: "127.0.0.1:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}}
 	want.Monitor.Username, want.Monitor.Password = "user1", NewSecret("user1")

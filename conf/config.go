@@ -78,13 +78,19 @@ type Admin struct {
 // Auth says where accounts come from: config (Users) or backend.
 type Auth struct {
 	Source string `toml:"source"`
+	// Recheck is how long what a server has said about an account is good for,
+	// with Source backend.
+	Recheck time.Duration `toml:"recheck"`
 }
 
 // User is an account clients log in with; Telamon logs in to the backends
-// with the same name and password.
+// with the same name and password. With Auth.Source backend it is settings of
+// an account of the servers, without a password.
 type User struct {
 	Name           string `toml:"name"`
 	Password       Secret `toml:"password"`
+	PasswordHash   Secret `toml:"password_hash"`   // as the servers store it, instead of Password
+	Plugin         string `toml:"plugin"`          // that clients are asked for; auto = what accounts have at the servers
 	MaxConnections int    `toml:"max_connections"` // of this user's clients; 0 = no limit of its own
 	Consistency    string `toml:"consistency"`     // off, session or global
 	TLS            string `toml:"tls"`             // any, required or x509
@@ -220,7 +226,7 @@ func Default() *Config {
 			HTTP:         "127.0.0.1:8888",
 			HTTPUsername: "admin",
 		},
-		Auth:        Auth{Source: "config"},
+		Auth:        Auth{Source: "config", Recheck: time.Second},
 		Monitor:     Monitor{Interval: 500 * time.Millisecond, Timeout: time.Second, Fall: 2, Rise: 2},
 		Maintenance: Maintenance{Enabled: true, MaxLag: 500 * time.Millisecond, Hold: 3 * time.Second, SlowStart: 10 * time.Second},
 		Consistency: Consistency{Wait: 20 * time.Millisecond, NoPrimary: "error"},
@@ -244,7 +250,7 @@ func Default() *Config {
 
 // defaultUser, defaultBackend and defaultRule are what an entry of the lists
 // starts from; keys they leave empty are required or empty by default.
-func defaultUser() User { return User{Consistency: "global", TLS: "any"} }
+func defaultUser() User { return User{Plugin: "auto", Consistency: "global", TLS: "any"} }
 
 func defaultBackend() Backend {
 	return Backend{Weight: weightUnset, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}

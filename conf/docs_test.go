@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,8 +31,8 @@ func examples(t *testing.T, page string) []string {
 }
 
 func TestTheExamplesOfTheDocumentationAreValid(t *testing.T) {
-	list := append(examples(t, "configuration.md"), examples(t, "tls.md")...)
-	if len(list) < 8 {
+	list := slices.Concat(examples(t, "configuration.md"), examples(t, "tls.md"), examples(t, "accounts.md"))
+	if len(list) < 12 {
 		t.Fatalf("found %d examples", len(list))
 	}
 	dir := t.TempDir()
@@ -56,10 +57,10 @@ func TestTheExamplesOfTheDocumentationAreValid(t *testing.T) {
 func completed(example string) string {
 	for _, part := range []struct{ mark, text string }{
 		{"[admin]", "[admin]\npassword = \"s3cret\"\n"},
-		{"[[users]]", "[[users]]\nname = \"app\"\npassword = \"pw\"\n"},
+		{"[[users]]", "[[users]]\nname = \"application\"\npassword = \"pw\"\n"},
 		{"[[backends]]", "[[backends]]\naddress = \"192.168.1.150:3306\"\nrole = \"rw\"\n"},
 	} {
-		if !strings.Contains(example, part.mark) {
+		if !strings.Contains(example, part.mark) && !(part.mark == "[[users]]" && strings.Contains(example, `source = "backend"`)) {
 			example += part.text
 		}
 	}

@@ -66,9 +66,12 @@ var keys = []key{
 	secret("admin.http_password", live),
 
 	enum("auth.source", live, nil, "config", "backend"),
+	duration("auth.recheck", live, 100*time.Millisecond, time.Hour),
 
 	required(text("users.name", live, "1 to 80 characters", checkUserName)),
 	secret("users.password", live),
+	secret("users.password_hash", live),
+	enum("users.plugin", live, nil, "auto", "mysql_native_password", "caching_sha2_password", "client_ed25519", "mysql_clear_password"),
 	integer("users.max_connections", live, 0, maxConnections),
 	enum("users.consistency", live, nil, "off", "session", "global"),
 	enum("users.tls", live, nil, "any", "required", "x509"),

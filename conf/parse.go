@@ -93,7 +93,8 @@ func (d *decoder) complete(cfg *Config) {
 			rule.Route = word
 		}
 	}
-	if cfg.Monitor.Username == "" && cfg.Monitor.Password.Empty() && len(cfg.Users) > 0 && cfg.Users[0].Name != "" {
+	if cfg.Monitor.Username == "" && cfg.Monitor.Password.Empty() && len(cfg.Users) > 0 && cfg.Users[0].Name != "" &&
+		cfg.Users[0].PasswordHash.Empty() && cfg.Auth.Source == "config" {
 		cfg.Monitor.Username, cfg.Monitor.Password = cfg.Users[0].Name, cfg.Users[0].Password
 	}
 }

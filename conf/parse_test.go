@@ -64,7 +64,7 @@ func TestAMinimalFileIsCompletedByDefaults(t *testing.T) {
 	cfg := parseFile(t, "testdata/good/minimal.toml", noEnv)
 	want := Default()
 	want.Admin.Password = NewSecret("s3cret")
-	want.Users = []User{{Name: "app", Password: NewSecret("pw"), Consistency: "global", TLS: "any"}}
+	want.Users = []User{{Name: "app", Password: NewSecret("pw"), Plugin: "auto", Consistency: "global", TLS: "any"}}
 	want.Backends = []Backend{{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}}}
 	want.Monitor.Username, want.Monitor.Password = "app", NewSecret("pw")
 	if diff := cmp.Diff(want, cfg, cmpPrefix); diff != "" {
@@ -95,10 +95,10 @@ func TestAFullFileIsReadToTheLastKey(t *testing.T) {
 		Admin: Admin{
 			Listen: "127.0.0.1:2345", Username: "dba", Password: NewSecret("from env"), HTTPUsername: "admin",
 		},
-		Auth: Auth{Source: "config"},
+		Auth: Auth{Source: "config", Recheck: time.Second},
 		Users: []User{
-			{Name: "app", Password: NewSecret("Xp29at5F37"), Consistency: "session", TLS: "any"},
-			{Name: "report", Password: NewSecret("r3port"), MaxConnections: 10, Consistency: "off", TLS: "any"},
+			{Name: "app", Password: NewSecret("Xp29at5F37"), Plugin: "auto", Consistency: "session", TLS: "any"},
+			{Name: "report", Password: NewSecret("r3port"), Plugin: "auto", MaxConnections: 10, Consistency: "off", TLS: "any"},
 		},
 		Backends: []Backend{
 			{Address: "192.168.1.150:3306", Role: RolePrimary, MaxLag: time.Second, Compression: "off", TLS: TLS{Mode: "off"}},

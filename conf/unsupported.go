@@ -6,7 +6,6 @@ package conf
 // shrinks as features arrive; reference.toml and docs need no change then.
 var unsupported = map[string]string{
 	"proxy.proxy_protocol_from": `[]`,
-	"auth.source":               `"config"`,
 	"ha.mode":                   `"off"`,
 	"log.sql":                   `"off"`,
 }

@@ -3,6 +3,7 @@ package conf
 import (
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,7 @@ func (d *decoder) validate(cfg *Config) {
 	d.validateAdmin(&cfg.Admin)
 	d.validateUsers(cfg)
 	d.validateBackends(cfg)
-	d.validateMonitor(&cfg.Monitor)
+	d.validateMonitor(cfg)
 	d.validateRules(cfg)
 	d.validateTLS(cfg)
 	if p := &cfg.Pool; p.MinIdle > p.MaxIdle && !d.failed("pool") {
@@ -100,9 +101,29 @@ func (d *decoder) validateUsers(cfg *Config) {
 		} else {
 			first[u.Name] = i
 		}
-		if u.Password.Empty() && !d.failed(path) {
-			d.warn(path+".password", "is empty: whoever reaches the port can log in as %q", u.Name)
-		}
+		d.validatePassword(cfg, &u, path)
+	}
+}
+
+// passwordHash is what servers store: mysql_native_password's, and
+// caching_sha2_password's as text or in hexadecimal digits.
+var passwordHash = regexp.MustCompile(`^(\*[0-9A-Fa-f]{40}|(?s:\$A\$0[0-6][0-9A-F]\$.{20})[./0-9A-Za-z]{43}|0x244124[0-9A-Fa-f]{134})$`)
+
+func (d *decoder) validatePassword(cfg *Config, u *User, path string) {
+	hash := u.PasswordHash
+	switch {
+	case d.failed(path):
+	case cfg.Auth.Source == "backend" && (!u.Password.Empty() || !hash.Empty()):
+		d.warn(path+".name", `has a password here that is not used: with auth.source = "backend" the servers know it`)
+	case cfg.Auth.Source == "backend":
+	case !hash.Empty() && !u.Password.Empty():
+		d.add(path+".password_hash", "is given, and so is password; one is enough")
+	case !hash.Empty() && !passwordHash.MatchString(hash.Reveal()):
+		d.add(path+".password_hash", "is not a hash of mysql_native_password (* and 40 hexadecimal digits) or caching_sha2_password ($A$005$...)")
+	case !hash.Empty() && (u.Plugin == "client_ed25519" || u.Plugin == "mysql_native_password" && hash.Reveal()[0] != '*'):
+		d.add(path+".plugin", "cannot be checked by that hash")
+	case hash.Empty() && u.Password.Empty():
+		d.warn(path+".password", "is empty: whoever reaches the port can log in as %q", u.Name)
 	}
 }
 
@@ -128,9 +149,16 @@ func (d *decoder) validateBackends(cfg *Config) {
 	}
 }
 
-func (d *decoder) validateMonitor(m *Monitor) {
-	if m.Username == "" && !m.Password.Empty() && !d.failed("monitor") {
+func (d *decoder) validateMonitor(cfg *Config) {
+	m := &cfg.Monitor
+	switch {
+	case m.Username != "" || d.failed("monitor"):
+	case !m.Password.Empty():
 		d.add("monitor.password", "is set, but monitor.username is empty")
+	case cfg.Auth.Source == "backend" && !d.failed("auth"):
+		d.add("monitor.username", `must be given with auth.source = "backend"`)
+	case len(cfg.Users) > 0 && !cfg.Users[0].PasswordHash.Empty() && cfg.Users[0].Password.Empty():
+		d.add("monitor.username", "must be given: the first user, whose account it would be, has no password here but a hash")
 	}
 }
 

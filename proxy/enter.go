@@ -48,7 +48,7 @@ func (s *Session) begin(user string, collation byte, schema string) {
 		mode, known = s.proxy.deps.Pools.For(st).Mode()
 		flavor = lexFlavor(st)
 	}
-	s.state.Start(pool.Login{User: user, Flags: s.caps & pool.LoginFlags}, collation, schema, mode, flavor)
+	s.state.Start(pool.Login{User: user, Credential: s.credential, Flags: s.caps & pool.LoginFlags}, collation, schema, mode, flavor)
 	s.modeKnown = known
 }
 

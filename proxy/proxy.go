@@ -32,6 +32,8 @@ type Config struct {
 	// Users by name. A session keeps its user until it ends, even if the user
 	// is gone from a later Config.
 	Users map[string]*User
+	// Accounts, if set, knows who may log in; Users are then settings only.
+	Accounts Accounts
 	// Rules of the router.
 	Rules *router.Rules
 	// MaxConnections limits clients; 0 = no limit.
@@ -71,6 +73,10 @@ type Config struct {
 type User struct {
 	Name     string
 	Verifier auth.Verifier
+	// Hash knows the account instead, if only a hash of the password is known.
+	Hash Accounts
+	// Plugin is what clients are asked for; "" = what accounts have at the server.
+	Plugin string
 	// MaxConnections limits the user's clients; 0 = no limit of its own.
 	MaxConnections int
 	// Consistency is what the user's reads have to see.

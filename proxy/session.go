@@ -32,6 +32,9 @@ type Session struct {
 	// certificate is what the client was shown, nil without TLS; proof is what
 	// it is told about it at the end of a login.
 	certificate, proof []byte
+	// credential is what the client has proved itself with; nil = the
+	// configuration's password.
+	credential *pool.Credential
 
 	state    session.State
 	prepared session.PreparedStore
@@ -249,6 +252,7 @@ func (s *Session) end(reason endReason) {
 // close gives everything back.
 func (s *Session) close() {
 	s.dropLeases()
+	s.goBy(nil)
 	_ = s.client.Close()
 	s.proxy.remove(s)
 }

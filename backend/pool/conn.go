@@ -14,6 +14,9 @@ import (
 // Connections are only handed to sessions with an equal Login.
 type Login struct {
 	User string
+	// Credential is what the session's client has proved itself with; nil
+	// means the Dialer's password of the user.
+	Credential *Credential
 	// Flags are the capabilities that change what statements mean or may do,
 	// as the client negotiated them: a subset of LoginFlags.
 	Flags wire.Capability

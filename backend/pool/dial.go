@@ -32,7 +32,7 @@ type Dialer struct {
 // dial opens a connection for login in the state of profile. An ERR of the
 // server is returned as *wire.Err inside the error.
 func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, profile *Profile) (*Conn, error) {
-	password, ok := d.Password(login.User)
+	secret, ok := d.secret(&login)
 	if !ok {
 		return nil, fmt.Errorf("no password for user %q towards %s", login.User, server)
 	}
@@ -56,7 +56,7 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 		Wire: wire.NewConn(nc), Server: server, Login: login, epoch: epoch,
 		Statements: map[uint32]Statement{}, claim: &claim{}, opened: time.Now(),
 	}
-	err = c.login(d, password, profile)
+	err = c.login(d, secret, profile)
 	if err == nil {
 		err = c.introduce()
 	}

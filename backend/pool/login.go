@@ -26,7 +26,7 @@ const maxLoginPacket = 64 << 10
 var ErrTooOld = errors.New("server is too old: MySQL 5.7 or MariaDB 10.2 is needed")
 
 // login performs handshake and authentication.
-func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
+func (c *Conn) login(d *Dialer, secret *Credential, profile *Profile) error {
 	p, err := c.Wire.ReadPacket(maxLoginPacket)
 	if err != nil {
 		return unexpectedEOF(err)
@@ -60,7 +60,7 @@ func (c *Conn) login(d *Dialer, password string, profile *Profile) error {
 	if err := c.encrypt(d.encryption(c.Server), greeting.Capabilities, &answer); err != nil {
 		return err
 	}
-	exchange := auth.ClientExchange{Password: password, Secure: c.encrypted || c.Server.Network == "unix"}
+	exchange := auth.ClientExchange{Password: secret.Password, Native: secret.Native, Secure: c.encrypted || c.Server.Network == "unix"}
 	answer.AuthPlugin, answer.AuthResponse = exchange.Start(greeting.AuthPlugin, greeting.Salt[:])
 	c.Wire.WritePacket(answer.Append(nil))
 	if err := c.authenticate(&exchange); err != nil {

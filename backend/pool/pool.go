@@ -77,8 +77,8 @@ type Pool struct {
 	closed  bool
 	stats   Stats
 
-	refusals     map[string]refusal // by account
-	ceiling      int                // what the server has room for, as it said just now; 0 = not known
+	refusals     map[account]refusal
+	ceiling      int // what the server has room for, as it said just now; 0 = not known
 	ceilingUntil time.Time
 
 	logins    *logins
@@ -185,7 +185,7 @@ func (p *Pool) canWait() bool {
 // open dials; the caller has been counted in p.dialing.
 func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	p.mu.Lock()
-	if err := p.refusedBefore(req.Login.User); err != nil {
+	if err := p.refusedBefore(req.Login.account()); err != nil {
 		p.dialing--
 		p.serveWaiters()
 		p.mu.Unlock()
@@ -504,7 +504,7 @@ func (p *Pool) sweep() {
 	for i, c := range p.idle {
 		tooMany := len(p.idle)-i > limits.MaxIdle
 		tooOld := limits.IdleTimeout > 0 && now.Sub(c.idleSince) > limits.IdleTimeout
-		if tooMany || tooOld || p.expired(c, limits) || !c.Valid() {
+		if tooMany || tooOld || p.expired(c, limits) || !c.Valid() || c.Login.abandoned() {
 			p.remove(c)
 			continue
 		}

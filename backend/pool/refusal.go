@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/telamondb/telamon/wire"
@@ -44,13 +45,13 @@ func isFull(err error) bool {
 
 // refusedBefore returns what the last login of an account was just refused
 // with, nil if it was not. p.mu is held.
-func (p *Pool) refusedBefore(user string) error {
-	r, ok := p.refusals[user]
+func (p *Pool) refusedBefore(who account) error {
+	r, ok := p.refusals[who]
 	if !ok {
 		return nil
 	}
 	if time.Now().After(r.until) {
-		delete(p.refusals, user)
+		delete(p.refusals, who)
 		return nil
 	}
 	return r.err
@@ -58,7 +59,7 @@ func (p *Pool) refusedBefore(user string) error {
 
 // noteRefusal remembers why a login failed, if that was the server's word about
 // the account, or about itself. p.mu is held.
-func (p *Pool) noteRefusal(user string, err error) {
+func (p *Pool) noteRefusal(who account, err error) {
 	var e *wire.Err
 	if !errors.As(err, &e) || !refusesAccount(e.Code) {
 		return
@@ -69,9 +70,13 @@ func (p *Pool) noteRefusal(user string, err error) {
 		return
 	}
 	if p.refusals == nil {
-		p.refusals = map[string]refusal{}
+		p.refusals = map[account]refusal{}
 	}
-	p.refusals[user] = refusal{err: err, until: now.Add(refusedFor)}
+	maps.DeleteFunc(p.refusals, func(_ account, r refusal) bool { return now.After(r.until) })
+	if who.credential != nil && e.Code != wire.CodeConCount {
+		who.credential.refused.Store(true)
+	}
+	p.refusals[who] = refusal{err: err, until: now.Add(refusedFor)}
 }
 
 // limit is the number of connections that may be open, 0 for no limit. p.mu is

@@ -60,7 +60,7 @@ func (l *logins) all(now time.Time, idleFor time.Duration) map[Login]*Profile {
 	defer l.mu.Unlock()
 	all := make(map[Login]*Profile, len(l.use))
 	for login, u := range l.use {
-		if idleFor > 0 && now.Sub(u.at) > idleFor {
+		if idleFor > 0 && now.Sub(u.at) > idleFor || login.retired() {
 			delete(l.use, login)
 			continue
 		}
@@ -117,7 +117,7 @@ func (p *Pool) missing() (Login, *Profile) {
 		}
 	}
 	for login, profile := range p.logins.all(now, limits.IdleTimeout) {
-		if free[login] < limits.MinIdle && p.refusedBefore(login.User) == nil {
+		if free[login] < limits.MinIdle && p.refusedBefore(login.account()) == nil {
 			p.dialing++
 			return login, profile
 		}
@@ -137,7 +137,7 @@ func (p *Pool) opened(c *Conn, login Login, err error) error {
 	if err != nil {
 		p.stats.ConnectFailures++
 		p.server.Stats.ConnectErrors.Add(1)
-		p.noteRefusal(login.User, err)
+		p.noteRefusal(login.account(), err)
 		p.serveWaiters()
 		return err
 	}

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/account"
 	"github.com/telamondb/telamon/backend/monitor"
 	"github.com/telamondb/telamon/backend/pool"
 	"github.com/telamondb/telamon/conf"
 	"github.com/telamondb/telamon/proxy"
 	"github.com/telamondb/telamon/router"
 	"github.com/telamondb/telamon/wire"
-	"github.com/telamondb/telamon/wire/auth"
 )
 
 // This file is the only place that knows both the configuration and the parts
@@ -82,21 +82,16 @@ func monitorConfig(cfg *conf.Config) monitor.Config {
 	return m
 }
 
-func proxyConfig(cfg *conf.Config) *proxy.Config {
-	users := make(map[string]*proxy.User, len(cfg.Users))
-	for _, u := range cfg.Users {
-		users[u.Name] = &proxy.User{
-			Name: u.Name, Verifier: auth.NewPasswordVerifier(u.Password.Reveal()), MaxConnections: u.MaxConnections,
-			Consistency: consistencyLevel(u.Consistency), Transport: transport(u.TLS),
-		}
-	}
+// proxyConfig describes the proxy to itself. servers are the accounts of the
+// servers, in case they count.
+func proxyConfig(cfg *conf.Config, servers *account.Directory) *proxy.Config {
 	serverVersion := cfg.Proxy.ServerVersion
 	if serverVersion == "auto" {
 		serverVersion = ""
 	}
-	return &proxy.Config{
+	pc := &proxy.Config{
 		NodeID: uint32(cfg.NodeID),
-		Users:  users, Rules: routingRules(cfg),
+		Users:  proxyUsers(cfg), Rules: routingRules(cfg),
 		MaxConnections: cfg.Proxy.MaxConnections,
 		ConnectTimeout: cfg.Proxy.ConnectTimeout, WaitTimeout: cfg.Proxy.WaitTimeout,
 		MaxPreparedStatements: cfg.Proxy.MaxPreparedStatements,
@@ -110,6 +105,11 @@ func proxyConfig(cfg *conf.Config) *proxy.Config {
 		Compression:           offeredCompression(cfg.Proxy.Compression),
 		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
 	}
+	if cfg.Auth.Source == "backend" {
+		servers.SetRecheck(cfg.Auth.Recheck)
+		pc.Accounts = servers
+	}
+	return pc
 }
 
 func stickyReads(s conf.Sticky) proxy.Sticky {

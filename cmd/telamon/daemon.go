@@ -17,6 +17,7 @@ import (
 
 	"github.com/telamondb/telamon/admin"
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/backend/account"
 	"github.com/telamondb/telamon/backend/causal"
 	"github.com/telamondb/telamon/backend/monitor"
 	"github.com/telamondb/telamon/backend/pool"
@@ -33,9 +34,12 @@ type daemon struct {
 	store   *backend.Store
 	pools   *pool.Pools
 	monitor *monitor.Monitor
-	proxy   *proxy.Proxy
-	console *admin.Console
-	http    *admin.HTTP
+	// servers and accounts know who may log in with auth.source = "backend".
+	servers  *account.Servers
+	accounts *account.Directory
+	proxy    *proxy.Proxy
+	console  *admin.Console
+	http     *admin.HTTP
 
 	listeners []listener
 
@@ -74,7 +78,10 @@ func newDaemon(path string, cfg *conf.Config, log *logger) (*daemon, error) {
 	d.pools = pool.NewPools(serverDialer(cfg), poolLimits(cfg))
 	store.Subscribe(d.pools.Follow)
 	d.monitor = monitor.New(store, monitorConfig(cfg), monitor.Options{OnChange: d.backendChanged})
-	d.proxy = proxy.New(proxyConfig(cfg), proxy.Deps{
+	d.servers = account.NewServers(store, d.pools)
+	d.servers.SetMonitor(cfg.Monitor.Username, cfg.Monitor.Password.Reveal())
+	d.accounts = account.New(d.servers, cfg.Auth.Recheck)
+	d.proxy = proxy.New(proxyConfig(cfg, d.accounts), proxy.Deps{
 		Store: store, Pools: d.pools, Writes: &causal.Log{}, Report: d.monitor.Report, Log: log.Logger,
 	})
 	store.Subscribe(d.proxy.Follow)

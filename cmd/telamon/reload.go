@@ -48,7 +48,8 @@ func (d *daemon) reload(_ context.Context, dryRun bool) ([]conf.Change, error) {
 	}
 	d.pools.Configure(serverDialer(next), poolLimits(next))
 	d.monitor.SetConfig(monitorConfig(next))
-	d.proxy.Configure(proxyConfig(next))
+	d.servers.SetMonitor(next.Monitor.Username, next.Monitor.Password.Reveal())
+	d.proxy.Configure(proxyConfig(next, d.accounts))
 	d.console.SetCredentials(consoleCredentials(next))
 	d.console.SetEncryption(consoleEncryption(next))
 	d.http.SetCredentials(httpCredentials(next))

@@ -44,7 +44,7 @@ const (
 var allowed = map[string][]string{
 	"cmd/telamon": {
 		"conf", "admin", "proxy", "proxy/session", "router", "router/lex", "router/ast",
-		"backend", "backend/causal", "backend/pool", "backend/monitor", "backend/failover", "wire", "wire/auth", "internal/*",
+		"backend", "backend/account", "backend/causal", "backend/pool", "backend/monitor", "backend/failover", "wire", "wire/auth", "internal/*",
 		cobra, prometheus, zap,
 	},
 	"conf": {toml},
@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	"router/ast": {"router/lex", tidbParser},
 
 	"backend":          {"internal/metric", goMySQL},
+	"backend/account":  {"backend", "backend/pool", "wire", "wire/auth"},
 	"backend/causal":   {},
 	"backend/pool":     {"backend", "wire", "wire/auth", "wire/compress", "internal/*"},
 	"backend/monitor":  {"backend", "internal/*", mysqlDriver},

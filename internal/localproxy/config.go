@@ -13,15 +13,22 @@ const (
 	HTTPUser, HTTPPassword       = "admin", "admin"
 )
 
-// Config is what a proxy is started with. Its users are localserver's AppUser
-// and DBAUser.
+// Config is what a proxy is started with.
 type Config struct {
 	Listen, Console, HTTP string // addresses
 	Backends              []Backend
-	Consistency           string // of all users; "" is the program's default
+	// Users are entries of [[users]]; nil are localserver's AppUser and DBAUser.
+	Users       []User
+	Consistency string // of all users; "" is the program's default
 	// Settings are further lines of TOML by the name of their table, such as
 	// "maintenance": `hold = "1s"`. Under "" they stand before all tables.
 	Settings map[string]string
+}
+
+// User is one entry of [[users]].
+type User struct {
+	Name, Password string
+	Lines          string // more lines of TOML
 }
 
 // Backend is one entry of [[backends]].
@@ -34,6 +41,14 @@ type Backend struct {
 	MaxConnections int
 	// Settings are further lines of TOML.
 	Settings string
+}
+
+// DefaultUsers are the users of a proxy that is not told others.
+func DefaultUsers() []User {
+	return []User{
+		{Name: localserver.AppUser, Password: localserver.AppPassword},
+		{Name: localserver.DBAUser, Password: localserver.DBAPassword},
+	}
 }
 
 // Backends are the servers of a cluster: the primary with weight 0, the replicas
@@ -80,10 +95,19 @@ func (c Config) TOML() string {
 	line("http = %q", c.HTTP)
 	line("http_username = %q", HTTPUser)
 	line("http_password = %q", HTTPPassword)
-	for _, u := range [][2]string{{localserver.AppUser, localserver.AppPassword}, {localserver.DBAUser, localserver.DBAPassword}} {
+	users := c.Users
+	if users == nil {
+		users = DefaultUsers()
+	}
+	for _, u := range users {
 		line("\n[[users]]")
-		line("name = %q", u[0])
-		line("password = %q", u[1])
+		line("name = %q", u.Name)
+		if u.Password != "" {
+			line("password = %q", u.Password)
+		}
+		if u.Lines != "" {
+			line("%s", u.Lines)
+		}
 		if c.Consistency != "" {
 			line("consistency = %q", c.Consistency)
 		}

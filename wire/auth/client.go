@@ -34,6 +34,9 @@ const maxServerPackets = 16
 // login and is not safe for concurrent use.
 type ClientExchange struct {
 	Password string
+	// Native, if set, is all that is known of the password: enough for
+	// NativePassword and nothing else.
+	Native *NativeKey
 	// Secure: the password may be sent in clear because the connection is
 	// encrypted and the server verified as far as configured, or it is a UNIX
 	// socket.
@@ -57,17 +60,27 @@ type ClientExchange struct {
 // is replaced by caching_sha2_password with an empty response: the server then
 // asks for the one the account needs.
 func (x *ClientExchange) Start(plugin string, salt []byte) (name string, response []byte) {
-	switch plugin {
-	case "":
-		plugin = NativePassword // a greeting without PluginAuth
-	case NativePassword, CachingSHA2:
+	switch {
+	case plugin == "" || x.Native != nil:
+		plugin = NativePassword // "": a greeting without PluginAuth
+	case plugin == NativePassword || plugin == CachingSHA2:
 	default:
 		x.plugin = CachingSHA2
 		return CachingSHA2, nil
 	}
 	x.plugin, x.salt = plugin, bytes.Clone(salt)
-	response, _ = Respond(plugin, x.Password, salt)
+	response, _ = x.respond(plugin, salt)
 	return plugin, response
+}
+
+func (x *ClientExchange) respond(plugin string, salt []byte) ([]byte, error) {
+	switch {
+	case x.Native == nil:
+		return Respond(plugin, x.Password, salt)
+	case plugin == NativePassword:
+		return x.Native.scramble(salt), nil
+	}
+	return nil, fmt.Errorf("%w: the server asks for %s", ErrHashOnly, plugin)
 }
 
 // Next takes a packet of the server. reply is valid with Send only.
@@ -99,7 +112,7 @@ func (x *ClientExchange) switchPlugin(packet []byte) (Action, []byte, error) {
 	if plugin == ClearPassword && !x.Secure {
 		return Done, nil, fmt.Errorf("%w: the server asks for %s", ErrInsecure, plugin)
 	}
-	reply, err := Respond(plugin, x.Password, salt)
+	reply, err := x.respond(plugin, salt)
 	if err != nil {
 		return Done, nil, err
 	}

@@ -13,6 +13,9 @@ import (
 	"filippo.io/edwards25519"
 )
 
+// NativeKey is SHA1(password): all that mysql_native_password needs of it.
+type NativeKey [sha1.Size]byte
+
 // NativeScramble answers a challenge of mysql_native_password:
 // SHA1(password) XOR SHA1(salt + SHA1(SHA1(password))). An empty password gives
 // an empty answer. Protocol doc "Native Authentication".
@@ -20,12 +23,30 @@ func NativeScramble(password string, salt []byte) []byte {
 	if password == "" {
 		return nil
 	}
-	stage1 := sha1.Sum([]byte(password))
-	stage2 := sha1.Sum(stage1[:])
+	return NativeKey(sha1.Sum([]byte(password))).scramble(salt)
+}
+
+func (k NativeKey) scramble(salt []byte) []byte {
+	hash := k.Hash()
 	h := sha1.New()
 	h.Write(salt)
-	h.Write(stage2[:])
-	return xor(h.Sum(nil), stage1[:])
+	h.Write(hash[:])
+	return xor(h.Sum(nil), k[:])
+}
+
+// Hash is what servers store, SHA1(SHA1(password)).
+func (k NativeKey) Hash() [sha1.Size]byte { return sha1.Sum(k[:]) }
+
+// RecoverNativeKey returns the key of a client whose answer to salt is right for
+// an account with the given hash: with the hash, the answer gives it away.
+func RecoverNativeKey(hash [sha1.Size]byte, salt, response []byte) (NativeKey, bool) {
+	if !checkNative(&hash, salt, response) {
+		return NativeKey{}, false
+	}
+	h := sha1.New()
+	h.Write(salt)
+	h.Write(hash[:])
+	return NativeKey(xor(h.Sum(nil), response)), true
 }
 
 // SHA2Scramble answers a challenge of caching_sha2_password:

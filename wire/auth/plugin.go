@@ -15,9 +15,11 @@ const (
 	ClearPassword  = "mysql_clear_password"
 )
 
-// SaltSize is the length of the challenge of all plugins but Ed25519, whose
-// challenge has 32 bytes.
+// SaltSize is the length of the challenge of all plugins but Ed25519.
 const SaltSize = 20
+
+// ed25519NonceSize is the length of Ed25519's challenge.
+const ed25519NonceSize = 32
 
 // Errors of the exchanges. Each ends the connection.
 var (
@@ -26,6 +28,9 @@ var (
 	// ErrInsecure: the server wants the password in clear over a connection that
 	// anybody on the way can read. Nothing of it has been sent.
 	ErrInsecure = errors.New("refused to send the password over an unencrypted connection")
+	// ErrHashOnly: the server wants a plugin that needs the password, of which
+	// only a hash is known.
+	ErrHashOnly = errors.New("only a hash of the password is known")
 	// ErrMalformed: the packet is not what the exchange allows at this point.
 	ErrMalformed = errors.New("malformed authentication packet")
 )
@@ -72,15 +77,20 @@ func NewSalt() [SaltSize]byte {
 }
 
 // AppendSwitchRequest appends the payload by which a server asks for another
-// plugin; salt is sent with the NUL that the plugins expect behind it.
+// plugin; salt is sent with the NUL that the plugins expect behind it, except
+// Ed25519, which has none there (measured, MariaDB 10.11).
 func AppendSwitchRequest(dst []byte, plugin string, salt []byte) []byte {
 	dst = append(dst, headerSwitch)
 	dst = append(append(dst, plugin...), 0)
-	return append(append(dst, salt...), 0)
+	dst = append(dst, salt...)
+	if plugin == Ed25519 {
+		return dst
+	}
+	return append(dst, 0)
 }
 
 // ParseSwitchRequest reads a request for another plugin. salt aliases payload
-// and lacks the final NUL.
+// and lacks the final NUL. The random bytes of Ed25519's may end in NUL too.
 func ParseSwitchRequest(payload []byte) (plugin string, salt []byte, err error) {
 	if len(payload) == 0 || payload[0] != headerSwitch {
 		return "", nil, fmt.Errorf("%w: auth switch: header", ErrMalformed)
@@ -93,7 +103,7 @@ func ParseSwitchRequest(payload []byte) (plugin string, salt []byte, err error) 
 	if !ok {
 		return "", nil, fmt.Errorf("%w: auth switch: plugin name without end", ErrMalformed)
 	}
-	if n := len(salt); n > 0 && salt[n-1] == 0 {
+	if n := len(salt); n > 0 && salt[n-1] == 0 && (string(name) != Ed25519 || n > ed25519NonceSize) {
 		salt = salt[:n-1]
 	}
 	return string(name), salt, nil

@@ -13,10 +13,17 @@ type knowsStored interface {
 }
 
 func (v *plainVerifier) stored(plugin string) []byte {
-	if plugin != NativePassword || v.empty {
+	if plugin != NativePassword || v.CheckPassword(nil) == Right {
 		return nil
 	}
 	return v.nativeHash[:]
+}
+
+func (v *nativeVerifier) stored(plugin string) []byte {
+	if plugin != NativePassword {
+		return nil
+	}
+	return v.hash[:]
 }
 
 // Proof returns what shows to a client, whose password was right, that the peer

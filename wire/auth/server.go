@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"bytes"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	"slices"
 )
 
 // Verdict says what the caller of a ServerExchange does next.
@@ -21,6 +24,12 @@ const (
 	// BadHandshake: send ERR 1043 and close; the answer has a form that no
 	// client gives it.
 	BadHandshake
+	// Judge: what is known of the account does not tell whether ServerExchange.Offer
+	// is right. Find out and call Judged.
+	Judge
+	// NoPlugin: send ERR 1251 and close; the client knows no plugins, and the
+	// one that it can do without does not tell whether it is right.
+	NoPlugin
 )
 
 // Step is one step of a ServerExchange.
@@ -29,11 +38,21 @@ type Step struct {
 	Packet  []byte // payload; nil when there is nothing to send
 }
 
+// Offer is what a client has shown of its password.
+type Offer struct {
+	// Password is all of it; only if Response is nil.
+	Password string
+	// Response is the answer of Plugin to Salt.
+	Plugin         string
+	Salt, Response []byte
+}
+
 // ServerExchange lets a client in, initially or for COM_CHANGE_USER:
 //
 //	step := x.Start(login.AuthPlugin, login.AuthResponse) // or x.StartAgain
-//	for step.Verdict == auth.Continue {
-//		// send step.Packet, read packet
+//	for step.Verdict == auth.Continue || step.Verdict == auth.Judge {
+//		// Judge: step = x.Judged(...), judging x.Offer()
+//		// Continue: send step.Packet, read packet
 //		step = x.Next(packet)
 //	}
 //
@@ -52,6 +71,10 @@ type ServerExchange struct {
 	// client names none or one that the account does not support;
 	// NativePassword or CachingSHA2 (if empty).
 	DefaultPlugin string
+	// Plugins are those that accounts of the server have that clients think
+	// they talk to: a client that names another one is asked for one of these.
+	// Empty means whatever the account supports.
+	Plugins []string
 	// CanSwitch: the client has PluginAuth. Without it nothing but
 	// mysql_native_password with the greeting's salt is possible.
 	CanSwitch bool
@@ -66,6 +89,8 @@ type ServerExchange struct {
 
 	plugin   string
 	state    serverState
+	nonce    [ed25519NonceSize]byte // of Ed25519, which does without Salt
+	offer    Offer
 	key      *rsa.PrivateKey
 	password bool // see PasswordUsed
 	unknown  bool // Account is a stand-in
@@ -75,10 +100,11 @@ type serverState byte
 
 // States: what the next packet of the client is.
 const (
-	wantResponse serverState = iota // the answer to an AuthSwitchRequest
-	wantPassword                    // caching_sha2_password, secure: password and NUL
-	wantKeyOrRSA                    // insecure: request for the key, or the encrypted password
-	wantRSA                         // the encrypted password
+	wantResponse  serverState = iota // the answer to an AuthSwitchRequest
+	wantJudgement                    // nothing of the client, but Judged
+	wantPassword                     // caching_sha2_password, secure: password and NUL
+	wantKeyOrRSA                     // insecure: request for the key, or the encrypted password
+	wantRSA                          // the encrypted password
 	finished
 )
 
@@ -95,8 +121,10 @@ func (x *ServerExchange) PasswordUsed() bool { return x.password }
 func (x *ServerExchange) Start(plugin string, response []byte) Step {
 	x.begin(plugin)
 	switch {
-	case !x.Account.Supports(x.plugin):
+	case !x.takes(x.plugin):
 		return x.switchTo(x.preferred())
+	case plugin == Ed25519:
+		return x.switchTo(plugin) // its challenge is longer than the greeting's
 	case plugin == CachingSHA2 && len(response) == 0 && x.DefaultPlugin == NativePassword:
 		// libmysqlclient up to 8.0.25 has no answer for the challenge of
 		// another plugin than the one it names, and waits to be given one
@@ -112,7 +140,7 @@ func (x *ServerExchange) Start(plugin string, response []byte) Step {
 func (x *ServerExchange) StartAgain(plugin string, response []byte) Step {
 	x.begin(plugin)
 	switch {
-	case !x.Account.Supports(x.plugin):
+	case !x.takes(x.plugin):
 		return x.switchTo(x.preferred())
 	case !x.CanSwitch:
 		return x.check(response)
@@ -133,13 +161,16 @@ func (x *ServerExchange) begin(plugin string) {
 	x.plugin = plugin
 }
 
+// takes reports whether clients may use a plugin for the account.
+func (x *ServerExchange) takes(plugin string) bool {
+	return x.Account.Supports(plugin) && (plugin != ClearPassword || x.Secure) &&
+		(len(x.Plugins) == 0 || slices.Contains(x.Plugins, plugin))
+}
+
 // preferred returns the plugin to ask for.
 func (x *ServerExchange) preferred() string {
-	if x.Account.Supports(x.DefaultPlugin) {
-		return x.DefaultPlugin
-	}
-	for _, p := range [...]string{CachingSHA2, NativePassword} {
-		if x.Account.Supports(p) {
+	for _, p := range [...]string{x.DefaultPlugin, CachingSHA2, NativePassword, Ed25519, ClearPassword} {
+		if x.takes(p) {
 			return p
 		}
 	}
@@ -147,12 +178,23 @@ func (x *ServerExchange) preferred() string {
 }
 
 func (x *ServerExchange) switchTo(plugin string) Step {
-	if !x.CanSwitch || plugin == "" {
+	switch {
+	case !x.CanSwitch:
+		x.state = finished
+		return Step{Verdict: NoPlugin}
+	case plugin == "":
 		return x.deny()
 	}
 	x.plugin = plugin
-	x.Salt = NewSalt()
 	x.state = wantResponse
+	switch plugin {
+	case ClearPassword: // knows no challenge
+		return Step{Continue, AppendSwitchRequest(nil, plugin, nil)}
+	case Ed25519:
+		rand.Read(x.nonce[:]) // never fails, crypto/rand
+		return Step{Continue, AppendSwitchRequest(nil, plugin, x.nonce[:])}
+	}
+	x.Salt = NewSalt()
 	return Step{Continue, AppendSwitchRequest(nil, plugin, x.Salt[:])}
 }
 
@@ -177,30 +219,30 @@ func (x *ServerExchange) Next(packet []byte) Step {
 // check checks an answer to the challenge.
 func (x *ServerExchange) check(response []byte) Step {
 	if noPassword(x.plugin, response) {
-		if x.Account.Empty() {
-			return x.accept(nil)
-		}
-		return x.deny()
+		return x.settle(x.Account.CheckPassword(nil), Offer{})
 	}
 	x.password = true
 	switch x.plugin {
 	case NativePassword:
-		return x.checkNative(response)
+		if len(response) != sha1.Size {
+			x.state = finished
+			return Step{Verdict: BadHandshake}
+		}
+		return x.checkResponse(x.Salt[:], response)
+	case Ed25519:
+		return x.checkResponse(x.nonce[:], response)
 	case CachingSHA2:
 		return x.checkSHA2(response)
+	case ClearPassword:
+		return x.checkPassword(response)
 	}
 	return x.deny()
 }
 
-func (x *ServerExchange) checkNative(response []byte) Step {
-	switch {
-	case len(response) != sha1.Size:
-		x.state = finished
-		return Step{Verdict: BadHandshake}
-	case x.Account.CheckResponse(NativePassword, x.Salt[:], response) != Right:
-		return x.deny()
-	}
-	return x.accept(nil)
+func (x *ServerExchange) checkResponse(salt, response []byte) Step {
+	return x.settle(x.Account.CheckResponse(x.plugin, salt, response), Offer{
+		Plugin: x.plugin, Salt: bytes.Clone(salt), Response: bytes.Clone(response),
+	})
 }
 
 func (x *ServerExchange) checkSHA2(response []byte) Step {
@@ -211,6 +253,35 @@ func (x *ServerExchange) checkSHA2(response []byte) Step {
 		return x.accept([]byte{headerMoreData, sha2FastOK})
 	}
 	return x.fullAuth()
+}
+
+// settle ends the exchange, or has the caller judge the offer.
+func (x *ServerExchange) settle(outcome Fast, offer Offer) Step {
+	switch outcome {
+	case Right:
+		return x.accept(nil)
+	case Unknown:
+		x.state, x.offer = wantJudgement, offer
+		return Step{Verdict: Judge}
+	}
+	return x.deny()
+}
+
+// Offer is what the caller is to judge after Judge.
+func (x *ServerExchange) Offer() Offer { return x.offer }
+
+// Judged goes on with the caller's judgement of Offer. Unknown means that only
+// the password itself would tell: the client is asked for it, if it can be.
+func (x *ServerExchange) Judged(outcome Fast) Step {
+	full := x.offer.Response == nil
+	x.offer = Offer{}
+	switch {
+	case x.state != wantJudgement || full && outcome == Unknown:
+		return x.deny()
+	case outcome != Unknown:
+		return x.settle(outcome, Offer{})
+	}
+	return x.switchTo(CachingSHA2)
 }
 
 // fullAuth asks for the password itself. A server does that after a wrong
@@ -250,10 +321,10 @@ func (x *ServerExchange) checkEncrypted(packet []byte) Step {
 // checkPassword checks a password with the NUL behind it.
 func (x *ServerExchange) checkPassword(packet []byte) Step {
 	n := len(packet)
-	if n == 0 || packet[n-1] != 0 || !x.Account.CheckPassword(packet[:n-1]) {
+	if n == 0 || packet[n-1] != 0 {
 		return x.deny()
 	}
-	return x.accept(nil)
+	return x.settle(x.Account.CheckPassword(packet[:n-1]), Offer{Password: string(packet[:n-1])})
 }
 
 func (x *ServerExchange) accept(packet []byte) Step {
@@ -270,7 +341,14 @@ func (x *ServerExchange) deny() Step {
 }
 
 // noPassword reports whether response says that the client has no password.
-// For caching_sha2_password a single NUL says so too.
+// For caching_sha2_password a single NUL says so too, and it is what
+// mysql_clear_password sends. Ed25519 signs with no password as with any other.
 func noPassword(plugin string, response []byte) bool {
-	return len(response) == 0 || plugin == CachingSHA2 && len(response) == 1 && response[0] == 0
+	switch plugin {
+	case Ed25519:
+		return false
+	case CachingSHA2, ClearPassword:
+		return len(response) == 0 || len(response) == 1 && response[0] == 0
+	}
+	return len(response) == 0
 }
