@@ -221,10 +221,9 @@ func TestR17TheAddressOfThePrimaryMoves(t *testing.T) {
 				if _, err := old.ask("BEGIN"); err != nil {
 					t.Error("BEGIN: ", err)
 				}
-				for range 3 {
-					client := plain(t, p.Addr(), login{})
-					if _, err := client.ask(writeHere); err != nil {
-						t.Error(err)
+				for _, sql := range []string{readHere, writeHere, writeHere} {
+					if _, err := plain(t, p.Addr(), login{}).ask(sql); err != nil {
+						t.Errorf("%s: %v", sql, err)
 					}
 				}
 				if _, err := old.ask(writeHere); err == nil && name == "connections are left behind" {

@@ -196,7 +196,8 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 // notPrepared words the failure to prepare a statement on another connection:
 // the server's own error, or a lost connection on which nothing has run.
 func notPrepared(c *pool.Conn, err error) error {
-	if isStatementError(err) {
+	var e *wire.Err
+	if errors.As(err, &e) && e.Code != wire.CodeServerShutdown {
 		return &refusedError{err}
 	}
 	return &lostError{server: c.Server, err: err, unsent: true}

@@ -57,10 +57,6 @@ func (s *Session) leasePrimary(t *backend.Topology, exclude *backend.Server) (*p
 			return nil, err
 		}
 		c, err := s.leaseReported(st)
-		if errors.Is(err, backend.ErrOtherServer) && s.proxy.awaitIdentity(st) {
-			t = s.proxy.deps.Store.Load()
-			continue
-		}
 		now := s.proxy.deps.Store.Load()
 		if now.Version == t.Version || now.Primary() == nil || now.Primary().Server == st.Server {
 			return c, err
@@ -141,11 +137,18 @@ func (s *Session) leaseInstead(t *backend.Topology, st *backend.State, err error
 }
 
 // leaseReported is leaseOn that tells the monitor about a server that is in
-// trouble.
+// trouble. If another server answers in the primary's place, it waits until the
+// monitor has looked whether that one is the primary now.
 func (s *Session) leaseReported(st *backend.State) (*pool.Conn, error) {
 	c, err := s.leaseOn(st)
-	if err != nil && !isStatementError(err) {
-		s.proxy.deps.Report(st.Server, err)
+	if err == nil || isStatementError(err) {
+		return c, err
+	}
+	s.proxy.deps.Report(st.Server, err)
+	if errors.Is(err, backend.ErrOtherServer) && st.Role == backend.RoleRW && s.proxy.awaitIdentity(st) {
+		if p := s.proxy.deps.Store.Load().Primary(); p != nil && p.Server == st.Server {
+			return s.leaseOn(p)
+		}
 	}
 	return c, err
 }

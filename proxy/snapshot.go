@@ -78,6 +78,9 @@ func (s *Session) leaseReadOnly() (*pool.Conn, error) {
 		t = s.proxy.awaitTopology(lostPatience, hasPrimary)
 	}
 	behind := errors.Is(err, errBehind)
+	if !behind {
+		s.proxy.deps.Report(c.Server, err)
+	}
 	switch {
 	case t != nil && !s.begun.bound && s.state.Pins == 0:
 		return s.beginAgain(t.Primary(), c)
@@ -85,7 +88,7 @@ func (s *Session) leaseReadOnly() (*pool.Conn, error) {
 		return c, nil
 	case behind && t != nil:
 		return nil, &unseenError{"this READ ONLY transaction runs on a replica that lacks what has been written before its first read, " +
-			"and cannot move because of its savepoint; begin it anew"}
+			"and cannot move, because it has a savepoint there, or data sent ahead; begin it anew"}
 	case behind:
 		return nil, s.unseen()
 	}
