@@ -84,6 +84,16 @@ var heldTales = []tale{
 		{who: "A", do: "HANDLER no_such OPEN", errno: 1146},
 		{who: "B", do: otherUser},
 	}},
+	{name: "S14 temporary tables that come and go in a transaction send no read to the primary", wide: true, acts: []act{
+		{who: "B", do: shadowed, on: onReplica},
+		{who: "A", do: "BEGIN"},
+		{who: "A", do: "CREATE TEMPORARY TABLE x (v INT)"},
+		{who: "A", do: "DROP TEMPORARY TABLE x"},
+		{who: "B", do: shadowed, on: onReplica},
+		{who: "A", do: "COMMIT"},
+		{who: "A", do: shadowed, on: onReplica},
+		{who: "B", do: shadowed, on: onReplica},
+	}},
 	{name: "S25 a variable whose value is not known keeps the connection", acts: []act{
 		{who: "B", do: otherUser},
 		{who: "A", do: "SET @x = 7"},

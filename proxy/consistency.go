@@ -46,7 +46,7 @@ func (s *Session) noteBlindWrite(c *pool.Conn) {
 	}
 	f := &s.facts
 	write := f.Classes&mayWrite != 0 || f.Flags.Has(mayWriteFlags)
-	commits := f.Classes&implicitCommit != 0 && s.state.Status.Has(wire.InTrans) && f.NumTempCreated() == 0
+	commits := f.Classes&implicitCommit != 0 && s.state.Status.Has(wire.InTrans) && !onlyTemporary(f)
 	st := s.proxy.deps.Store.Load().ByServer(c.Server)
 	if st == nil || st.Version == "" || !write && !commits {
 		return
@@ -54,6 +54,12 @@ func (s *Session) noteBlindWrite(c *pool.Conn) {
 	if st.GTID == "" || commits || f.Flags.Has(lex.FlagSetTrackVars) {
 		s.wrote = s.proxy.deps.Writes.WroteBlind()
 	}
+}
+
+// onlyTemporary reports whether DDL is about temporary tables alone: creating and
+// dropping them commits nothing, on both flavours.
+func onlyTemporary(f *lex.Facts) bool {
+	return f.Flags.Has(lex.FlagTemporary) && f.Statements == 1 && f.NumTempCreated()+f.NumTempDropped() > 0
 }
 
 // implicitCommit are statements that end a transaction before they do, or fail

@@ -73,6 +73,8 @@ const (
 type claim struct {
 	state       atomic.Uint32
 	interrupted atomic.Bool
+	// worn says that the connection is as old as it may get.
+	worn atomic.Bool
 }
 
 // Conn is an authenticated connection to a server. It is used by one owner at
@@ -145,7 +147,7 @@ func (c *Conn) parkAs(state uint32) bool {
 	// Only now is it looked whether somebody wants it: who waits first says so
 	// and then looks for parked connections, so that one of the two sees the
 	// other. The same goes for a server that changes its epoch.
-	if c.pool.waiting.Load() == 0 && c.Valid() {
+	if c.pool.waiting.Load() == 0 && c.Valid() && !c.worn.Load() {
 		return true
 	}
 	if ok, _ := c.Unpark(); ok {

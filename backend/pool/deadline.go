@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // bounded runs commands of Telamon's own, which take a server no time, under
 // the deadline of a login.
@@ -12,4 +15,18 @@ func (c *Conn) bounded(run func() error) error {
 	err := run()
 	c.setDeadline(time.Time{})
 	return err
+}
+
+// establishIn is establish for req that ctx ends as well; the connection is of
+// no use then.
+func (c *Conn) establishIn(ctx context.Context, req *Request, timeout time.Duration) (reset bool, err error) {
+	if ctx.Done() == nil {
+		return c.establish(req.Owner, req.Profile, timeout)
+	}
+	stop := context.AfterFunc(ctx, c.Interrupt)
+	reset, err = c.establish(req.Owner, req.Profile, timeout)
+	if !stop() { // it has been interrupted, or is about to be
+		err = context.Cause(ctx)
+	}
+	return reset, err
 }

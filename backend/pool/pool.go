@@ -137,8 +137,11 @@ func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
 			p.discard(c)
 			continue
 		}
-		reset, err := c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
+		reset, err := c.establishIn(ctx, req, p.dialer.Load().Timeout)
 		switch {
+		case err != nil && ctx.Err() != nil:
+			p.discard(c)
+			return nil, context.Cause(ctx)
 		case err == nil && c.Valid():
 			p.countReuse(reset)
 			return c, nil
@@ -194,7 +197,7 @@ func (p *Pool) open(ctx context.Context, req *Request) (*Conn, error) {
 	p.mu.Unlock()
 	c, err := p.dialer.Load().dial(ctx, p.server, req.Login, req.Profile)
 	if err == nil {
-		_, err = c.establish(req.Owner, req.Profile, p.dialer.Load().Timeout)
+		_, err = c.establishIn(ctx, req, p.dialer.Load().Timeout)
 		if err != nil {
 			_ = c.Wire.Close()
 		}
@@ -500,6 +503,7 @@ func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.noteUse(now)
+	p.markWorn(limits)
 	keep := p.idle[:0]
 	for i, c := range p.idle {
 		tooMany := len(p.idle)-i > limits.MaxIdle
@@ -512,6 +516,16 @@ func (p *Pool) sweep() {
 	}
 	clear(p.idle[len(keep):])
 	p.idle = keep
+}
+
+// markWorn has the connections that are to be closed released by sessions that
+// would only park them again.
+func (p *Pool) markWorn(limits *Limits) {
+	for c := range p.all {
+		if !c.worn.Load() && p.expired(c, limits) {
+			c.worn.Store(true)
+		}
+	}
 }
 
 // Stats returns the pool's figures.

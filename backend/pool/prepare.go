@@ -109,6 +109,7 @@ func (c *Conn) Report(retrack *Profile, names []string, changes func([]byte)) er
 		c.queue(wire.ComQuery, sql)
 		n++
 	}
+	n += c.queueClear()
 	c.reports = changes
 	defer func() { c.reports = nil }()
 	return c.bounded(func() error { return c.exchange(n) })

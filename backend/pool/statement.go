@@ -18,8 +18,10 @@ var charsetVars = [...]string{"character_set_client", "character_set_connection"
 // the connection as it was; after any other it must be discarded.
 func (c *Conn) Prepare(number uint32, text []byte, under *Profile) error {
 	there, back := c.contextSwitch(c.Profile, under), c.contextSwitch(under, c.Profile)
-	err := c.exchange(c.queueAll(there))
+	err := c.run(there)
 	if err == nil {
+		// Without a deadline: as an execution would, it waits behind an ALTER
+		// TABLE that waits for a transaction (measured, MariaDB 10.11 and MySQL 9.7).
 		var st Statement
 		if st, err = c.prepare(text); err == nil {
 			c.SetStatement(number, st)
@@ -30,7 +32,7 @@ func (c *Conn) Prepare(number uint32, text []byte, under *Profile) error {
 		return err
 	}
 	// What has been switched goes back even if only a part of it has been.
-	if backErr := c.exchange(c.queueAll(back)); backErr != nil {
+	if backErr := c.run(back); backErr != nil {
 		c.Dirt = MustClose
 		return fmt.Errorf("going back to the session's own settings: %v", backErr) // not as a *wire.Err
 	}
@@ -42,11 +44,17 @@ type command struct {
 	arg string
 }
 
-func (c *Conn) queueAll(cmds []command) int {
-	for _, cmd := range cmds {
-		c.queue(cmd.cmd, cmd.arg)
+// run sends commands in one write and reads their answers.
+func (c *Conn) run(cmds []command) error {
+	if len(cmds) == 0 {
+		return nil
 	}
-	return len(cmds)
+	return c.bounded(func() error {
+		for _, cmd := range cmds {
+			c.queue(cmd.cmd, cmd.arg)
+		}
+		return c.exchange(len(cmds))
+	})
 }
 
 // contextSwitch returns the commands that go from one profile's context to
