@@ -116,6 +116,7 @@ type Backend struct {
 	MaxLag         time.Duration `toml:"max_lag"`         // a replica later than this serves no reads; 0 = replication is not looked at
 	Tags           []string      `toml:"tags"`
 	Compression    string        `toml:"compression"` // off, zlib or zstd
+	ProxyProtocol  bool          `toml:"proxy_protocol"`
 	TLS            TLS           `toml:"tls"`
 }
 

@@ -5,7 +5,6 @@ package conf
 // a setting that is accepted and does nothing is worse than none. The list
 // shrinks as features arrive; reference.toml and docs need no change then.
 var unsupported = map[string]string{
-	"proxy.proxy_protocol_from": `[]`,
-	"ha.mode":                   `"off"`,
-	"log.sql":                   `"off"`,
+	"ha.mode": `"off"`,
+	"log.sql": `"off"`,
 }

@@ -50,6 +50,15 @@ const clientPatience = 20 * time.Second
 
 // dialPlain logs in.
 func dialPlain(address string, l login) (*plainClient, error) {
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return loginPlain(nc, l)
+}
+
+// loginPlain logs in on a connection, which it closes if that fails.
+func loginPlain(nc net.Conn, l login) (*plainClient, error) {
 	if l.user == "" {
 		l.user = localserver.AppUser
 	}
@@ -60,12 +69,8 @@ func dialPlain(address string, l login) (*plainClient, error) {
 	case "-":
 		schema = ""
 	}
-	nc, err := net.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
 	if err := nc.SetDeadline(time.Now().Add(clientPatience)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, nc.Close())
 	}
 	p, err := wiretest.Login(nc, wiretest.Credentials{
 		User: l.user, Password: passwords[l.user], Database: schema,

@@ -36,8 +36,20 @@ var clientPrograms = []struct {
 	fix     string
 }{
 	{"the mariadb command line", []string{"bash", "testdata/clients/with_cli.sh"}, []string{"mariadb", "--version"}, "apt-get install mariadb-client"},
+	{"the mariadb command line, compressed", commandLine("mariadb --no-defaults --compress"), []string{"mariadb", "--version"}, "apt-get install mariadb-client"},
+	{"the mysql command line, zlib", commandLine(mysqlClient + " --compression-algorithms=zlib"), strings.Fields(mysqlClient + " --version"), "see localserver.Install"},
+	{"the mysql command line, zstd", commandLine(mysqlClient + " --compression-algorithms=zstd --zstd-compression-level=7"), strings.Fields(mysqlClient + " --version"), "see localserver.Install"},
 	{"PyMySQL", []string{"/usr/bin/python3", "testdata/clients/with_pymysql.py"}, []string{"/usr/bin/python3", "-c", "import pymysql"}, "apt-get install python3-pymysql"},
 	{"DBD::mysql", []string{"/usr/bin/perl", "testdata/clients/with_dbd_mysql.pl"}, []string{"/usr/bin/perl", "-MDBD::mysql", "-e1"}, "apt-get install libdbd-mysql-perl"},
+}
+
+// mysqlClient is the client of MySQL's own root file system.
+const mysqlClient = "chroot " + localserver.DefaultRoot + " mysql --no-defaults"
+
+// commandLine is with_cli.sh with another client than mariadb's usual one, and
+// one large value less.
+func commandLine(client string) []string {
+	return []string{"env", "CLIENT=" + client, "SIZES=17825792", "bash", "testdata/clients/with_cli.sh"}
 }
 
 func TestClientsSeeTheSameAsDirectly(t *testing.T) {
@@ -85,22 +97,31 @@ func runClient(t *testing.T, command []string, address string) (output string, e
 
 // testGoDriver does with go-sql-driver what the programs do with theirs.
 func testGoDriver(t *testing.T, c *localserver.Cluster, p *localproxy.Proxy) {
-	const params = "maxAllowedPacket=67108864"
-	createClientsTable(t, c)
-	direct := goDriverReport(t, harness.ConnectDirectly(t, c.Primary, params))
-	createClientsTable(t, c)
-	through := goDriverReport(t, harness.Connect(t, p, params))
-	if diff := cmp.Diff(direct, through); diff != "" {
-		t.Errorf("- directly, + through the proxy:\n%s", diff)
+	for params, sizes := range map[string][]int{
+		"maxAllowedPacket=67108864":               nil,
+		"maxAllowedPacket=67108864&compress=true": {17 << 20},
+	} {
+		createClientsTable(t, c)
+		direct := goDriverReport(t, harness.ConnectDirectly(t, c.Primary, params), sizes...)
+		createClientsTable(t, c)
+		through := goDriverReport(t, harness.Connect(t, p, params), sizes...)
+		if diff := cmp.Diff(direct, through); diff != "" {
+			t.Errorf("%s: - directly, + through the proxy:\n%s", params, diff)
+		}
 	}
 }
 
-func goDriverReport(t *testing.T, conn *sql.Conn) []string {
+// goDriverReport is what go-sql-driver sees; sizes are those of large values, 17
+// and 40 MB if there are none.
+func goDriverReport(t *testing.T, conn *sql.Conn, sizes ...int) []string {
 	t.Helper()
 	var report []string
 	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
 	ctx := t.Context()
-	for _, size := range []int{17 << 20, 40 << 20} {
+	if sizes == nil {
+		sizes = []int{17 << 20, 40 << 20}
+	}
+	for _, size := range sizes {
 		blob := make([]byte, size)
 		for i := range blob {
 			blob[i] = byte(i % 251)
@@ -122,6 +143,8 @@ func goDriverReport(t *testing.T, conn *sql.Conn) []string {
 	var n int
 	say("count: %v %d", conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM clients WHERE a = 1 FOR UPDATE").Scan(&n), n)
 	say("ping: %v", conn.PingContext(ctx))
+	var variable, compression string
+	say("compressed: %v %s", conn.QueryRowContext(ctx, "SHOW STATUS LIKE 'Compression'").Scan(&variable, &compression), variable)
 	stmt, err := conn.PrepareContext(ctx, "SELECT ? + 1")
 	say("prepare: %v", err)
 	if err == nil {

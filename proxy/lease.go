@@ -264,6 +264,7 @@ func (s *Session) leaseOn(st *backend.State) (*pool.Conn, error) {
 		break
 	}
 	req := pool.Request{Owner: s.owner, Login: s.state.Login, Profile: s.state.Profile}
+	req.Client, _ = s.clientIP()
 	c, err := s.proxy.deps.Pools.For(st).Acquire(s.context(), &req)
 	if err != nil {
 		return nil, &connectError{server: st.Server, err: err}

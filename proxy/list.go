@@ -28,7 +28,7 @@ func (p *Proxy) Sessions() []Info {
 	p.mu.Lock()
 	list := make([]Info, 0, len(p.sessions))
 	for _, s := range p.sessions {
-		info := Info{ID: s.id, Host: s.client.NetConn().RemoteAddr().String(), Command: wire.Command(s.doing.Load()),
+		info := Info{ID: s.id, Host: s.remote().String(), Command: wire.Command(s.doing.Load()),
 			For: time.Duration(max(0, int32(now-s.activeAt.Load()))) * tick, Since: s.startedAt}
 		if u := s.user.Load(); u != nil {
 			info.User = *u

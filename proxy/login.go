@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -22,8 +21,13 @@ var errRefused = errors.New("client refused")
 // that the session is over, and that the client has been told.
 func (s *Session) login(count int) error {
 	cfg := s.proxy.config.Load()
-	_ = s.client.SetDeadline(time.Now().Add(cfg.ConnectTimeout))
-	if refusal := s.admit(cfg, count); refusal != nil {
+	deadline := time.Now().Add(cfg.ConnectTimeout)
+	_ = s.client.SetDeadline(deadline)
+	refusal := s.readAnnouncement(cfg, deadline)
+	if refusal == nil {
+		refusal = s.admit(cfg, count)
+	}
+	if refusal != nil {
 		s.proxy.totals.refused.Add(1)
 		s.sendError(refusal)
 		return errRefused
@@ -38,6 +42,10 @@ func (s *Session) login(count int) error {
 		p, err = s.startTLS(cfg)
 	}
 	if err != nil {
+		if refusal := s.refuseAnnouncement(); refusal != nil {
+			s.proxy.totals.refused.Add(1)
+			s.sendError(refusal)
+		}
 		return err // a health check of TCP only, or garbage: no noise
 	}
 	var hello wire.HandshakeResponse
@@ -81,16 +89,19 @@ func (s *Session) admit(cfg *Config, count int) *wire.Err {
 	if cfg.MaxConnections > 0 && count > cfg.MaxConnections {
 		return &wire.Err{Code: wire.CodeConCount, State: "08004", Message: "Too many connections (proxy.max_connections is " + strconv.Itoa(cfg.MaxConnections) + ")"}
 	}
-	ip, ok := s.clientIP()
+	peer, ok := s.peerIP()
 	if !ok {
 		return nil // a UNIX socket has its file permissions
 	}
-	if contains(cfg.LoadBalancers, ip) {
+	if contains(cfg.LoadBalancers, peer) {
 		if s.proxy.offline.Load() {
 			return wire.NewErr(wire.CodeUnknown, "Proxy Warning - Offline Now")
 		}
-		return nil
+		if s.announced.Load() == nil {
+			return nil
+		}
 	}
+	ip, _ := s.clientIP()
 	if len(cfg.Allow) == 0 || contains(cfg.Allow, ip) {
 		return nil
 	}
@@ -99,16 +110,6 @@ func (s *Session) admit(cfg *Config, count int) *wire.Err {
 
 func contains(networks []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(ip) })
-}
-
-// clientIP returns the client's address, and false on a UNIX socket.
-func (s *Session) clientIP() (netip.Addr, bool) {
-	a, ok := s.client.NetConn().RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}, false
-	}
-	ip, ok := netip.AddrFromSlice(a.IP)
-	return ip.Unmap(), ok
 }
 
 // host is how the client is called in messages and lists.

@@ -63,8 +63,11 @@ type Config struct {
 	// Allow are the networks clients may come from; empty = all.
 	Allow []netip.Prefix
 	// LoadBalancers are refused while the proxy is offline, and let in
-	// otherwise whatever Allow says (Atlas's lvs-ips).
+	// otherwise whatever Allow says (Atlas's lvs-ips). It is they who have
+	// connected that count; for a client they announce, Allow does.
 	LoadBalancers []netip.Prefix
+	// ProxyProtocolFrom are those who may announce their clients' addresses.
+	ProxyProtocolFrom []netip.Prefix
 	// TLS of clients' connections.
 	TLS TLS
 }

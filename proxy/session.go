@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,8 @@ type Session struct {
 	phase     atomic.Uint32
 	doing     atomic.Uint32 // the wire.Command being carried
 	startedAt time.Time
-	encrypted atomic.Bool // the connection speaks TLS
+	announced atomic.Pointer[netip.AddrPort] // the client, if the peer connects for it
+	encrypted atomic.Bool                    // the connection speaks TLS
 	kill      killSwitch
 }
 

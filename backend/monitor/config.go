@@ -32,6 +32,10 @@ type Config struct {
 	// Encryption of the connections to a server; nil means none to any. A new
 	// one takes effect with the next connection.
 	Encryption func(*backend.Server) backend.Encryption
+
+	// ProxyProtocol says whether a server expects a PROXY protocol header, which
+	// then says that the connection is Telamon's own; nil means none does.
+	ProxyProtocol func(*backend.Server) bool
 }
 
 // Maintenance says how a replica that was out comes back.

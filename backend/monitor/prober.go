@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/telamondb/telamon/backend"
+	"github.com/telamondb/telamon/wire/proxyproto"
 )
 
 // connLife is how long a prober keeps its connection. A new one from time to
@@ -87,7 +89,7 @@ func (p *SQLProber) connect(ctx context.Context, cfg Config) error {
 	c := mysql.NewConfig()
 	c.User, c.Passwd = cfg.Username, cfg.Password
 	c.Net, c.Addr = p.server.Network, p.server.Address
-	c.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dialer.dial(ctx) }
+	c.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, cfg) }
 	c.Logger = &mysql.NopLogger{}
 	c.ConnectionAttributes = "program_name:telamon-monitor"
 	if cfg.Encryption != nil {
@@ -110,6 +112,19 @@ func (p *SQLProber) connect(ctx context.Context, cfg Config) error {
 	}
 	p.dialect = dialectOf(row.text(0))
 	return nil
+}
+
+// dial opens a connection and announces it if the server expects that.
+func (p *SQLProber) dial(ctx context.Context, cfg Config) (net.Conn, error) {
+	nc, err := p.dialer.dial(ctx)
+	if err != nil || cfg.ProxyProtocol == nil || !cfg.ProxyProtocol(p.server) {
+		return nc, err
+	}
+	if _, err := nc.Write(proxyproto.Append(nil, netip.AddrPort{}, netip.AddrPort{})); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return nc, nil
 }
 
 // ask puts the questions to the open connection.

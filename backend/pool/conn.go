@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,10 @@ type Login struct {
 	// Credential is what the session's client has proved itself with; nil
 	// means the Dialer's password of the user.
 	Credential *Credential
+	// Client is whom the connection was announced for, invalid unless the server
+	// is told of clients' addresses; see Dialer.ProxyProtocol. Pool.Acquire
+	// takes it from Request.Client.
+	Client netip.Addr
 	// Flags are the capabilities that change what statements mean or may do,
 	// as the client negotiated them: a subset of LoginFlags.
 	Flags wire.Capability

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/telamondb/telamon/backend"
@@ -55,11 +56,12 @@ func (l *Login) retired() bool { return l.Credential != nil && l.Credential.reti
 func (l *Login) abandoned() bool { return l.retired() && l.Credential.holders.Load() == 0 }
 
 // account is what a server's refusal is about.
-func (l *Login) account() account { return account{l.User, l.Credential} }
+func (l *Login) account() account { return account{l.User, l.Credential, l.Client} }
 
 type account struct {
 	user       string
 	credential *Credential
+	client     netip.Addr // as in Login
 }
 
 // secret returns what proves a login's user: its own credential, or the password

@@ -27,6 +27,10 @@ type Dialer struct {
 	// server: Compress, ZstdCompress or 0. A server that does not offer it is
 	// spoken to without. Nil means none of any.
 	Compression func(*backend.Server) wire.Capability
+	// ProxyProtocol says whether a server is told the address of the client, by
+	// a PROXY protocol header. Connections to it are then good for clients of
+	// the same address only. Nil means no server.
+	ProxyProtocol func(*backend.Server) bool
 }
 
 // dial opens a connection for login in the state of profile. An ERR of the
@@ -56,7 +60,10 @@ func (d *Dialer) dial(ctx context.Context, server *backend.Server, login Login, 
 		Wire: wire.NewConn(nc), Server: server, Login: login, epoch: epoch,
 		Statements: map[uint32]Statement{}, claim: &claim{}, opened: time.Now(),
 	}
-	err = c.login(d, secret, profile)
+	err = d.announce(nc, server, login.Client)
+	if err == nil {
+		err = c.login(d, secret, profile)
+	}
 	if err == nil {
 		err = c.introduce()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type Request struct {
 	Owner   uint64
 	Login   Login
 	Profile *Profile
+	// Client is the client's address, invalid if it has none (UNIX sockets).
+	Client netip.Addr
 }
 
 // ErrClosed is returned for a server that is no longer a backend.
@@ -116,6 +119,7 @@ func (p *Pool) Mode() (string, bool) {
 // long, contains *wire.Err when the server refused, and is ErrClosed,
 // ErrChanged, ctx's or the network's otherwise.
 func (p *Pool) Acquire(ctx context.Context, req *Request) (*Conn, error) {
+	req.Login.Client = p.dialer.Load().clientFor(p.server, req.Client)
 	var full error
 	for {
 		c, err := p.obtain(ctx, req)

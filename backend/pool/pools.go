@@ -141,7 +141,7 @@ func (ps *Pools) warmAll(ctx context.Context, wg *sync.WaitGroup) {
 // does not count against the server's limit, which may be why somebody is
 // killing statements. The caller keeps c from changing hands meanwhile.
 func (ps *Pools) KillQuery(ctx context.Context, c *Conn) error {
-	k, err := ps.dialer.Load().dial(ctx, c.Server, Login{User: c.Login.User, Credential: c.Login.Credential}, &Profile{Collation: c.collation})
+	k, err := ps.dialer.Load().dial(ctx, c.Server, Login{User: c.Login.User, Credential: c.Login.Credential, Client: c.Login.Client}, &Profile{Collation: c.collation})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // Opening a connection takes several round trips and some work of the server,
 // and when a replica comes back every session needs one. So each server is kept
 // at Limits.MinIdle free connections of every login that clients use at
-// present, from the time on when it has all but come back.
+// present, from the time on when it has all but come back. A server that is told
+// clients' addresses is not: it would need them for each address.
 
 // coldFor is how long nothing is opened ahead on a server after that has
 // failed; it doubles up to maxColdFor.
@@ -35,6 +37,7 @@ type loginUse struct {
 
 // opened notes a login for a session's sake.
 func (l *logins) opened(login Login, profile *Profile) {
+	login.Client = netip.Addr{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.use == nil {
@@ -45,6 +48,7 @@ func (l *logins) opened(login Login, profile *Profile) {
 
 // used notes that sessions have connections of a login.
 func (l *logins) used(login Login, now time.Time) {
+	login.Client = netip.Addr{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if u, ok := l.use[login]; ok && u.at.Before(now) {
@@ -101,7 +105,7 @@ func (p *Pool) warm(ctx context.Context) {
 // a connection come first.
 func (p *Pool) missing() (Login, *Profile) {
 	limits := p.limits.Load()
-	if limits.MinIdle == 0 {
+	if limits.MinIdle == 0 || p.dialer.Load().announces(p.server) {
 		return Login{}, nil
 	}
 	now := time.Now()

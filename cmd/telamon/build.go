@@ -46,10 +46,11 @@ func serverDialer(cfg *conf.Config) *pool.Dialer {
 		attributes = wire.AppendAttribute(attributes, a[0], a[1])
 	}
 	return &pool.Dialer{
-		Timeout:     loginTimeout,
-		Encryption:  backendEncryption(cfg),
-		Compression: backendCompression(cfg),
-		Attributes:  attributes,
+		Timeout:       loginTimeout,
+		Encryption:    backendEncryption(cfg),
+		Compression:   backendCompression(cfg),
+		ProxyProtocol: backendProxyProtocol(cfg),
+		Attributes:    attributes,
 		Password: func(user string) (string, bool) {
 			p, ok := passwords[user]
 			return p.Reveal(), ok
@@ -74,6 +75,7 @@ func monitorConfig(cfg *conf.Config) monitor.Config {
 	m.Username, m.Password = cfg.Monitor.Username, cfg.Monitor.Password.Reveal()
 	m.Interval, m.Timeout = cfg.Monitor.Interval, cfg.Monitor.Timeout
 	m.Encryption = backendEncryption(cfg)
+	m.ProxyProtocol = backendProxyProtocol(cfg)
 	m.Fall, m.Rise = cfg.Monitor.Fall, cfg.Monitor.Rise
 	m.Maintenance = monitor.Maintenance{
 		Enabled: cfg.Maintenance.Enabled, MaxLag: cfg.Maintenance.MaxLag,
@@ -104,6 +106,7 @@ func proxyConfig(cfg *conf.Config, servers *account.Directory) *proxy.Config {
 		TLS:                   proxyTLS(cfg),
 		Compression:           offeredCompression(cfg.Proxy.Compression),
 		Allow:                 cfg.Proxy.Allow, LoadBalancers: cfg.Proxy.LBIPs,
+		ProxyProtocolFrom: cfg.Proxy.ProxyProtocolFrom,
 	}
 	if cfg.Auth.Source == "backend" {
 		servers.SetRecheck(cfg.Auth.Recheck)

@@ -49,10 +49,11 @@ var allowed = map[string][]string{
 	},
 	"conf": {toml},
 
-	"wire":          {},
-	"wire/auth":     {edwards},
-	"wire/compress": {"wire", klauspost},
-	"wire/wiretest": {"wire", "wire/auth"},
+	"wire":            {},
+	"wire/auth":       {edwards},
+	"wire/compress":   {"wire", klauspost},
+	"wire/proxyproto": {},
+	"wire/wiretest":   {"wire", "wire/auth"},
 
 	"router/lex": {},
 	"router":     {"router/lex"},
@@ -61,15 +62,15 @@ var allowed = map[string][]string{
 	"backend":          {"internal/metric", goMySQL},
 	"backend/account":  {"backend", "backend/pool", "wire", "wire/auth"},
 	"backend/causal":   {},
-	"backend/pool":     {"backend", "wire", "wire/auth", "wire/compress", "internal/*"},
-	"backend/monitor":  {"backend", "internal/*", mysqlDriver},
+	"backend/pool":     {"backend", "wire", "wire/auth", "wire/compress", "wire/proxyproto", "internal/*"},
+	"backend/monitor":  {"backend", "wire/proxyproto", "internal/*", mysqlDriver},
 	"backend/failover": {"backend", "internal/*"},
 
 	// backend/pool for its values alone (Profile, Login): the session says in
 	// the pool's words what state a connection must be in.
 	"proxy/session": {"router", "router/lex", "wire", "backend/pool"},
 	"proxy": {
-		"proxy/session", "router", "router/lex", "wire", "wire/auth", "wire/compress", "backend", "backend/causal", "backend/pool", "internal/*", zap,
+		"proxy/session", "router", "router/lex", "wire", "wire/auth", "wire/compress", "wire/proxyproto", "backend", "backend/causal", "backend/pool", "internal/*", zap,
 	},
 
 	// The console speaks MySQL: framing and login are wire's.

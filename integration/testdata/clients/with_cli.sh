@@ -1,8 +1,8 @@
-# Prints what the mariadb command line shows; the same directly and through the
-# proxy.
+# Prints what the mariadb command line shows, or the one that CLIENT names; the
+# same directly and through the proxy. SIZES are those of the large values.
 set -u
 host=$1 port=$2 user=$3 password=$4 schema=$5 table=$6
-client=(mariadb --no-defaults -h"$host" -P"$port" -u"$user" -p"$password" --max-allowed-packet=64M "$schema")
+client=(${CLIENT:-mariadb --no-defaults} -h"$host" -P"$port" -u"$user" -p"$password" --max-allowed-packet=64M "$schema")
 
 "${client[@]}" --table -e "SELECT 1 AS one, 'two' AS two, NULL AS nothing, 3.50 AS decimals" 2>&1
 "${client[@]}" --force --unbuffered --verbose 2>&1 <<SQL
@@ -31,7 +31,7 @@ CREATE OR REPLACE VIEW ${table}_v AS SELECT a FROM $table WHERE a < 1000 //
 SELECT * FROM ${table}_v ORDER BY a FOR UPDATE //
 DROP VIEW ${table}_v //
 SQL
-for size in 17825792 41943040; do
+for size in ${SIZES:-17825792 41943040}; do
   { printf "REPLACE INTO %s (a, c) VALUES (%s, '" "$table" "$size"
     head -c "$size" /dev/zero | tr '\0' 'x'
     printf "');\n"; } | "${client[@]}" 2>&1

@@ -25,3 +25,12 @@ func backendCompression(cfg *conf.Config) func(*backend.Server) wire.Capability 
 	}
 	return func(s *backend.Server) wire.Capability { return byAddress[s.String()] }
 }
+
+// backendProxyProtocol says whether a server is told clients' addresses.
+func backendProxyProtocol(cfg *conf.Config) func(*backend.Server) bool {
+	told := map[string]bool{}
+	for _, b := range cfg.Backends {
+		told[b.Address] = b.ProxyProtocol
+	}
+	return func(s *backend.Server) bool { return told[s.String()] }
+}
