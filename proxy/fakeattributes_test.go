@@ -218,6 +218,9 @@ func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
 			if got := p.Greeting.Capabilities & depends; got != c.want {
 				t.Errorf("offers %#x, want %#x", uint64(got), uint64(c.want))
 			}
+			if p.Greeting.Collation != wire.CollationUTF8MB4 { // H01: whether servers answer or not
+				t.Errorf("collation %d", p.Greeting.Collation)
+			}
 		})
 	}
 }
