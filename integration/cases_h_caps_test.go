@@ -17,6 +17,7 @@ import (
 
 	"github.com/telamondb/telamon/internal/localserver"
 	"github.com/telamondb/telamon/wire"
+	"github.com/telamondb/telamon/wire/auth"
 	"github.com/telamondb/telamon/wire/wiretest"
 )
 
@@ -305,5 +306,50 @@ func TestH27QueryAttributesComponent(t *testing.T) {
 	rig := newRawRig(t, c)
 	for _, rc := range casesHAttributes {
 		t.Run(rc.title, func(t *testing.T) { rig.tell(t, rc) })
+	}
+}
+
+// TestH29TheLastPacketOfAChangeOfUser: as at the login.
+func TestH29TheLastPacketOfAChangeOfUser(t *testing.T) {
+	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
+		rig := newRawRig(t, c)
+		for _, database := range []string{"", caseSchema} {
+			var last [2]string
+			for i, addr := range []string{c.Primary.Addr(), rig.p.Addr()} {
+				cl := dialRaw(t, addr, localserver.AppUser, rawCapabilities|wire.SessionTrack, 0)
+				last[i] = cl.changeUser(database)
+			}
+			if last[0] != last[1] || !strings.HasPrefix(last[0], `"\x00\x00\x00`) {
+				t.Errorf("schema %q: %s, directly %s", database, last[1], last[0])
+			}
+		}
+	})
+}
+
+// changeUser becomes the application's user once more and returns the packet
+// that ends the exchange.
+func (c *rawClient) changeUser(database string) string {
+	x := auth.ClientExchange{Password: localserver.AppPassword}
+	x.Start(auth.NativePassword, make([]byte, wire.SaltSize))
+	arg := localserver.AppUser + "\x00\x00" + database + "\x00\x2d\x00" + auth.NativePassword + "\x00"
+	if c.caps.Has(wire.ConnectAttrs) {
+		arg += "\x00"
+	}
+	c.write(framed(wire.ComChangeUser, arg))
+	for {
+		seq, b := c.packet()
+		if c.over {
+			return "closed"
+		}
+		action, reply, err := x.Next(b)
+		switch {
+		case err != nil:
+			return err.Error()
+		case action == auth.Done:
+			return fmt.Sprintf("%q", b)
+		case action == auth.Send:
+			p, _ := wire.AppendPacket(nil, seq+1, reply)
+			c.write(p)
+		}
 	}
 }

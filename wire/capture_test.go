@@ -123,6 +123,38 @@ var captureCases = []captureCase{
 	{name: "load data local into a missing table", kind: "query", send: query("LOAD DATA LOCAL INFILE 'x' INTO TABLE nothere")},
 }
 
+// extendedCases are recorded with MariaDB's extended capabilities.
+var extendedCases = []captureCase{
+	{name: "select of a type of MariaDB's own", kind: "query", send: query("SELECT id, JSON_OBJECT() FROM a WHERE id=1")},
+	{name: "two selects", kind: "query", send: query("SELECT 1; SELECT JSON_OBJECT()")},
+	{name: "select that fails", kind: "query", send: query("SELECT * FROM nothere")},
+	{name: "alter table that reports its progress", kind: "query", send: query("ALTER TABLE b ENGINE=InnoDB, ALGORITHM=COPY")},
+	{name: "field list", kind: "fields", send: "\x04a\x00"},
+	{name: "prepare with parameters and columns", kind: "prepare", send: prepare("SELECT id, ?, JSON_OBJECT() FROM a")},
+	{name: "execute with definitions as they were", kind: "query", before: []string{prepare("SELECT id, v FROM a WHERE id=1")}, send: execute(0)},
+	{name: "execute with other definitions", kind: "query", before: []string{prepare("SELECT id, v FROM a WHERE id=1"), query("SET NAMES latin1")}, send: execute(0)},
+	{name: "execute without rows", kind: "query", before: []string{prepare("SELECT id, v FROM a WHERE id=99")}, send: execute(0)},
+	{name: "execute that fails after rows", kind: "query", before: []string{prepare(errorAfterRows)}, send: execute(0)},
+	{name: "execute opening a cursor", kind: "query", before: []string{prepare("SELECT id, v FROM a")}, send: execute(1)},
+	{name: "execute of a call with OUT parameters", kind: "query", before: []string{prepare("CALL pout(?,?)")}, send: executeCall},
+}
+
+var captureCaps = []wire.Capability{0, wire.SessionTrack, wire.DeprecateEOF, wire.DeprecateEOF | wire.SessionTrack}
+
+// extendedCaps are the combinations for extendedCases.
+func extendedCaps() (all []wire.Capability) {
+	for bits := range wire.Capability(8) {
+		caps := wire.DeprecateEOF
+		for i, c := range []wire.Capability{wire.MariaDBProgress, wire.MariaDBExtMetadata, wire.MariaDBCacheMetadata} {
+			if bits&(1<<i) != 0 {
+				caps |= c
+			}
+		}
+		all = append(all, caps)
+	}
+	return all
+}
+
 var captureSchema = []string{
 	"CREATE DATABASE t CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
 	"CREATE TABLE t.a(id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20))",
@@ -152,21 +184,29 @@ func TestRealServersStillSendTheRecordedBytes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got := captureAll(t, server.Socket())
-			file := filepath.Join("testdata", "captures", strings.ToLower(flavour.String())+".txt")
-			if *rewrite {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
+			record(t, strings.ToLower(flavour.String())+".txt", captureAll(t, server.Socket(), captureCases, captureCaps))
+			if flavour == localserver.MariaDB {
+				record(t, "mariadb-extended.txt", captureAll(t, server.Socket(), extendedCases, extendedCaps()))
 			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareLines(t, string(got), string(want))
 		})
 	}
+}
+
+// record compares answers with those recorded in a file, or writes it.
+func record(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", "captures", name)
+	if *rewrite {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareLines(t, string(got), string(want))
 }
 
 // withStatement puts the id of the statement prepared before in place of the 1
@@ -210,14 +250,14 @@ func compareLines(t *testing.T, got, want string) {
 	}
 }
 
-func captureAll(t *testing.T, socket string) []byte {
+func captureAll(t *testing.T, socket string, cases []captureCase, combinations []wire.Capability) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	for i, c := range captureCases {
+	for i, c := range cases {
 		fmt.Fprintf(&out, "\ncase %s\nkind %s\nsent %q\n", c.name, c.kind, c.send)
-		for _, caps := range []wire.Capability{0, wire.SessionTrack, wire.DeprecateEOF, wire.DeprecateEOF | wire.SessionTrack} {
+		for n, caps := range combinations {
 			conn, version := login(t, socket, caps)
-			if i == 0 && caps == 0 {
+			if i == 0 && n == 0 {
 				head := fmt.Sprintf("# recorded from %s by capture_test.go; a line is one packet with its header\n", version)
 				out.WriteString(head)
 			}
@@ -232,7 +272,11 @@ func captureAll(t *testing.T, socket string) []byte {
 					id = string(answer[0][wire.HeaderSize+1:][:4])
 				}
 			}
-			fmt.Fprintf(&out, "caps eof=%t track=%t status=%#x\n", !caps.Has(wire.DeprecateEOF), caps.Has(wire.SessionTrack), uint16(status))
+			fmt.Fprintf(&out, "caps eof=%t track=%t status=%#x", !caps.Has(wire.DeprecateEOF), caps.Has(wire.SessionTrack), uint16(status))
+			if len(combinations) > len(captureCaps) {
+				fmt.Fprintf(&out, " extended=%#x", uint64(caps>>32))
+			}
+			out.WriteByte('\n')
 			for i, p := range conn.roundTrip(withStatement(c.send, id), c.file) {
 				if i == 0 && c.kind == "prepare" && p[wire.HeaderSize] == 0 {
 					copy(p[wire.HeaderSize+1:], "\x01\x00\x00\x00")
@@ -337,10 +381,14 @@ func login(t *testing.T, socket string, caps wire.Capability) (rawConn, string) 
 	version, _, _ := bytes.Cut(greeting[1:], []byte{0})
 	caps |= wire.LongPassword | wire.LongFlag | wire.ConnectWithDB | wire.LocalFiles | wire.Protocol41 | wire.Transactions |
 		wire.SecureConnection | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.PluginAuth
+	if caps>>32 != 0 {
+		caps &^= wire.LongPassword
+	}
 	response := binary.LittleEndian.AppendUint32(nil, uint32(caps))
 	response = binary.LittleEndian.AppendUint32(response, 1<<24)
 	response = append(response, 45) // utf8mb4_general_ci
-	response = append(response, make([]byte, 23)...)
+	response = append(response, make([]byte, 19)...)
+	response = binary.LittleEndian.AppendUint32(response, uint32(caps>>32))
 	response = append(response, "root\x00\x00t\x00caching_sha2_password\x00"...)
 	c.write(1, string(response))
 	for {
