@@ -16,7 +16,7 @@ const CollationVariable = "collation_connection"
 // not tell of.
 func (s *State) unreported(f *lex.Facts) bool {
 	if !f.Flags.Has(lex.FlagSetTrackVars) {
-		return s.reported < f.SetVars
+		return s.reported < f.SetVars || s.reported == 0 && f.Flags.Has(lex.FlagSetNames)
 	}
 	// What is set along with the reporting is reported or not, depending on
 	// the order and the flavour.
@@ -49,14 +49,22 @@ func (s *State) Unconfirmed(f *lex.Facts) []string {
 		names = append(names, "character_set_client", "character_set_connection", "character_set_results")
 		s.Unread = true
 	}
+	s.asked = len(names) > 0
 	return names
 }
 
-// Confirming says that the server is about to report variables of these names,
-// after all; what it reports is no answer to the client's statement.
-func (s *State) Confirming(names []string) {
-	if s.unconfirmed && len(names) > 0 {
+// Confirming says that the server is about to report what is missing, after all;
+// what it reports is no answer to the client's statement.
+func (s *State) Confirming() {
+	if s.asked {
 		s.Pins &^= router.PinOpaque
 	}
-	s.unconfirmed = false
+	s.unconfirmed, s.asked = false, false
 }
+
+// SchemaReported reports whether the server has reported the schema with the
+// last statement.
+func (s *State) SchemaReported() bool { return s.schemaSeen }
+
+// SchemaRead takes over the schema that the server names when asked, "" for none.
+func (s *State) SchemaRead(name string) { s.schemaChanged([]byte(name)) }

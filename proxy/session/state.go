@@ -54,6 +54,10 @@ type State struct {
 	// unconfirmed says that PinOpaque is there for what was not reported, and
 	// for nothing else.
 	unconfirmed bool
+	// asked says that what is missing has been named by Unconfirmed.
+	asked bool
+	// schemaSeen says that the server has reported the schema.
+	schemaSeen bool
 }
 
 // Start sets the state of a fresh login with the given collation and schema.
@@ -169,6 +173,7 @@ func (s *State) SessionChanges(block []byte) {
 }
 
 func (s *State) schemaChanged(name []byte) {
+	s.schemaSeen = true
 	for _, b := range name {
 		if b >= 0x80 {
 			// The name comes in the server's character set, not the client's.
@@ -221,7 +226,7 @@ func (s *State) Sent(facts *lex.Facts, d *router.Decision) {
 		pin &^= router.PinOpaque
 	}
 	s.Pins |= pin
-	s.reported, s.unconfirmed = 0, false
+	s.reported, s.unconfirmed, s.asked, s.schemaSeen = 0, false, false, false
 	s.transient = facts != nil && facts.Flags.Has(lex.FlagSetStatement)
 	if s.transient && facts.Statements > 1 {
 		s.Pins |= router.PinOpaque // which of the settings stay is not told
