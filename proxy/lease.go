@@ -85,11 +85,12 @@ func (s *Session) leaseForRead(t *backend.Topology, exclude *backend.Server) (*p
 			return nil, err
 		}
 		known := st.Behind()
-		c, err := s.leaseReported(st)
+		var c *pool.Conn
+		if need, err = s.notOlder(t, st, need); err == nil {
+			c, err = s.leaseReported(st)
+		}
 		if err == nil && st != t.Primary() {
-			if need, err = s.notOlder(t, st, need); err == nil {
-				err = s.catchUp(c, need, st.Role)
-			}
+			err = s.catchUp(c, need, st.Role)
 		}
 		switch {
 		case err == nil:

@@ -67,11 +67,15 @@ func (s *Session) keptReplica(t *backend.Topology, c backend.Constraint) *backen
 // older than the session has seen, at least need. The error is errBehind if that
 // cannot be found out.
 func (s *Session) notOlder(t *backend.Topology, st *backend.State, need causal.Mark) (causal.Mark, error) {
-	if s.seen.server == nil || s.seen.server == st.Server && s.seen.epoch == st.Epoch() ||
-		!s.proxy.config.Load().Monotonic || s.needsNothing() {
+	cfg := s.proxy.config.Load()
+	if s.seen.server == nil || s.seen.server == st.Server && s.seen.epoch == st.Epoch() || st == t.Primary() ||
+		!cfg.Monotonic || s.needsNothing() {
 		return need, nil
 	}
 	if t.Primary() == nil {
+		if cfg.ServeStale {
+			return need, nil
+		}
 		return need, errBehind
 	}
 	c, err := s.leaseReported(t.Primary())
