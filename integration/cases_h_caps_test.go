@@ -24,7 +24,7 @@ import (
 // The capabilities a client may ask for beyond those of the plain client: what
 // they change is compared to the byte with a direct connection.
 
-func TestCasesHCapabilities(t *testing.T) { runRaw(t, casesHTracking, casesHAttributes) }
+func TestCasesHCapabilities(t *testing.T) { runRaw(t, casesHEOF, casesHTracking, casesHAttributes) }
 
 // exactly sends a command and notes every packet of the reply as it is. A ping
 // behind the command tells where the reply ends.
@@ -235,6 +235,29 @@ func TestH29TheLastPacketOfALogin(t *testing.T) {
 func attribute(name, value string) string {
 	b := wire.AppendLenencString([]byte("\x01\x01\x00\x01\xfe\x00"), name)
 	return string(wire.AppendLenencString(b, value))
+}
+
+// The combinations of CLIENT_DEPRECATE_EOF: Telamon always has it with servers.
+var casesHEOF = []rawCase{
+	{id: "H27", title: "every kind of reply with and without EOF packets", talk: func(c *rawClient) {
+		c.exactly(wire.ComSetOption, "\x01\x00")
+		c.exactly(wire.ComSetOption, "\x00\x00")
+		c.exactly(wire.ComFieldList, "a\x00")
+		c.exactly(wire.ComFieldList, "no_such_table\x00")
+		c.exactQueries("SELECT id, v FROM a", "SELECT id FROM a WHERE id = -1", "SELECT no_such_column", "SELECT 'a' + 1",
+			"SELECT IF(id = 3, (SELECT 1 UNION SELECT 2), id) FROM a ORDER BY id", "CALL p1(@o)")
+		for _, sql := range []string{
+			"SELECT id, ? FROM a", "SELECT id FROM a", "INSERT INTO b VALUES (?)", "DO 1", "SELECT no_such_column",
+		} {
+			c.exactly(wire.ComStmtPrepare, sql)
+		}
+		id := c.prepare("SELECT id FROM a WHERE id >= ? ORDER BY id")
+		c.exactly(wire.ComStmtExecute, runWith(id, 1))
+		c.exactly(wire.ComStmtExecute, runWith(id, 99))
+		c.exactly(wire.ComStmtExecute, stmt(id, 1, 1, 0, 0, 0)+"\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00\x00\x00")
+		c.exactly(wire.ComStmtFetch, stmt(id, 2, 0, 0, 0))
+		c.exactly(wire.ComStmtFetch, stmt(id, 9, 0, 0, 0))
+	}},
 }
 
 var casesHAttributes = []rawCase{

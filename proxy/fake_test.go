@@ -33,6 +33,9 @@ type fake struct {
 	before func(c *fakeConn, cmd wire.Command, arg []byte) (handled bool, err error)
 	// limit is max_allowed_packet.
 	limit int
+	// altered is part of the names of all columns of prepared statements: the
+	// tables are what somebody has made of them.
+	altered string
 }
 
 // entry is a command a fake has received.
@@ -70,6 +73,7 @@ type fakeStmt struct {
 	long   map[int]string
 	rows   [][]wire.Value // of an open cursor
 	open   bool
+	known  string // definitions that the client has
 }
 
 var defaultVars = map[string]string{
@@ -92,6 +96,10 @@ func newFakeWith(t testing.TB, name string, caps wire.Capability) *fake {
 	f := &fake{name: name, conns: map[uint32]*fakeConn{}, limit: 128 << 20}
 	greeting := wiretest.DefaultGreeting()
 	greeting.Capabilities |= caps
+	if caps>>32 != 0 {
+		greeting.ServerVersion = "10.11.0-MariaDB-fake"
+		greeting.Capabilities &^= wire.LongPassword
+	}
 	f.Server = wiretest.NewServer(t, wiretest.Options{Greeting: greeting}, f.serve)
 	return f
 }
@@ -443,7 +451,7 @@ func (c *fakeConn) autocommit(changes []byte, value string) []byte {
 
 func (c *fakeConn) assign(changes []byte, name, value string) []byte {
 	c.vars[name] = value
-	if c.tracked[name] {
+	if c.tracked[name] || c.tracked["*"] {
 		changes = append(changes, varChange(name, value)...)
 	}
 	return changes

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -18,20 +19,48 @@ func (c *fakeConn) prepare(sql string) error {
 	c.lastStmt += 7
 	st := &fakeStmt{text: sql, schema: c.schema, params: strings.Count(sql, "?")}
 	c.prepared[c.lastStmt] = st
-	columns := 0
+	var columns []wire.ColumnDef
 	if rest, ok := strings.CutPrefix(sql, "SELECT "); ok {
 		list, _, _ := strings.Cut(rest, " FROM ")
-		columns = len(splitTop(list))
-	}
-	head := wire.StmtPrepareOK{StatementID: c.lastStmt, Columns: uint16(columns), Params: uint16(st.params)}
-	packets := [][]byte{head.Append(nil)}
-	def := wire.TextColumn("?")
-	for _, n := range [...]int{st.params, columns} {
-		for range n {
-			packets = append(packets, def.Append(nil, c.Capabilities))
+		for _, name := range splitTop(list) {
+			columns = append(columns, wire.TextColumn(strings.TrimSpace(name)))
 		}
 	}
-	return c.Send(packets...)
+	head := wire.StmtPrepareOK{StatementID: c.lastStmt, Columns: uint16(len(columns)), Params: uint16(st.params)}
+	packets := [][]byte{head.Append(nil)}
+	def := wire.TextColumn("?")
+	for range st.params {
+		packets = append(packets, def.Append(nil, c.Capabilities))
+	}
+	definitions := c.definitions(columns)
+	st.known = string(bytes.Join(definitions, nil))
+	return c.Send(append(packets, definitions...)...)
+}
+
+// definitions are the packets about columns as the table is now.
+func (c *fakeConn) definitions(columns []wire.ColumnDef) (packets [][]byte) {
+	c.fake.mu.Lock()
+	altered := c.fake.altered
+	c.fake.mu.Unlock()
+	for _, col := range columns {
+		col.Name += altered
+		packets = append(packets, col.Append(nil, c.Capabilities))
+	}
+	return packets
+}
+
+// header are the packets in front of the rows of a prepared statement.
+func (c *fakeConn) header(st *fakeStmt, columns []wire.ColumnDef) [][]byte {
+	count, definitions := []byte{byte(len(columns))}, c.definitions(columns)
+	if !c.Capabilities.Has(wire.MariaDBCacheMetadata) {
+		return append([][]byte{count}, definitions...)
+	}
+	all := string(bytes.Join(definitions, nil))
+	if st.known == all {
+		return [][]byte{append(count, 0)}
+	}
+	st.known = all
+	return append([][]byte{append(count, 1)}, definitions...)
 }
 
 func (c *fakeConn) longData(arg []byte) {
@@ -71,10 +100,7 @@ func (c *fakeConn) execute(arg []byte) error {
 			row[i] = wire.Value{Text: st.schema}
 		}
 	}
-	packets := [][]byte{{byte(len(columns))}}
-	for i := range columns {
-		packets = append(packets, columns[i].Append(nil, c.Capabilities))
-	}
+	packets := c.header(st, columns)
 	if arg[4] == 1 { // CURSOR_TYPE_READ_ONLY
 		st.open, st.rows = true, [][]wire.Value{row, row, row}
 		return c.Send(append(packets, c.end(wire.CursorExists))...)

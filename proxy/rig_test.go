@@ -36,6 +36,7 @@ type setup struct {
 	withoutRun bool // nobody sweeps the pools
 	// oldReplicas know no query attributes, though nobody has noticed.
 	oldReplicas bool
+	mariadb     bool // all servers are
 }
 
 func user(name, password string) *User {
@@ -52,6 +53,7 @@ type rig struct {
 	primary  *fake
 	replicas []*fake
 	stop     func() error // accepting
+	mariadb  bool
 
 	mu       sync.Mutex
 	reported []string
@@ -74,15 +76,19 @@ func newRig(t testing.TB, change ...func(*setup)) *rig {
 	for _, f := range change {
 		f(&s)
 	}
-	r := &rig{t: t}
-	r.primary = newFake(t, "P")
+	r := &rig{t: t, mariadb: s.mariadb}
+	caps := wire.LocalFiles | wire.QueryAttributes
+	if s.mariadb {
+		caps = wire.LocalFiles | extended
+	}
+	r.primary = newFakeWith(t, "P", caps)
 	s.primary.Address = r.primary.Addr()
 	specs := []backend.Spec{s.primary}
 	for i := range s.replicas {
-		f := newFake(t, string(rune('A'+i)))
 		if s.oldReplicas {
-			f = newFakeWith(t, string(rune('A'+i)), wire.LocalFiles)
+			caps = wire.LocalFiles
 		}
+		f := newFakeWith(t, string(rune('A'+i)), caps)
 		spec := s.replica
 		spec.Address = f.Addr()
 		specs, r.replicas = append(specs, spec), append(r.replicas, f)
@@ -152,6 +158,9 @@ func (r *rig) setAll(h backend.Health) {
 			st := d.State(st.Server)
 			d.SetHealth(st, h, backend.CauseNone, "")
 			st.Version, st.Flavor = "8.4.0", backend.MySQL
+			if r.mariadb {
+				st.Version, st.Flavor = "10.11.6-MariaDB", backend.MariaDB
+			}
 		}
 	})
 }

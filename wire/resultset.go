@@ -53,9 +53,8 @@ func ParseTextRow(fields [][]byte, payload []byte, columns int) ([][]byte, error
 // can produce.
 func ParseColumnCount(payload []byte) (int, error) {
 	v, n := ReadLenencInt(payload)
-	// A byte that says whether the definitions follow comes behind the count
-	// with MariaDBCacheMetadata, before it with OptionalMetadata; who agrees to
-	// those takes care of it.
+	// With MariaDBCacheMetadata or OptionalMetadata a byte behind the count says
+	// whether the definitions follow; who agrees to those takes care of it.
 	if n == 0 || v == 0 || v > maxColumns {
 		return 0, fmt.Errorf("%w: column count", ErrMalformed)
 	}

@@ -209,7 +209,7 @@ func commandWord(c wire.Command) string {
 		return "Sleep"
 	case wire.ComQuery:
 		return "Query"
-	case wire.ComStmtExecute:
+	case wire.ComStmtExecute, wire.ComStmtBulkExecute:
 		return "Execute"
 	case wire.ComStmtPrepare:
 		return "Prepare"
