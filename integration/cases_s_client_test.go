@@ -86,7 +86,7 @@ func loginPlain(nc net.Conn, l login) (*plainClient, error) {
 // clientFrames compresses where that has been agreed on.
 func clientFrames(below net.Conn, agreed wire.Capability) wire.Frames {
 	algorithm, _ := compress.Negotiated(agreed)
-	return compress.Client(below, algorithm, compress.DefaultZstdLevel)
+	return compress.Client(below, algorithm)
 }
 
 // plain is dialPlain for a test, which closes the client at its end.

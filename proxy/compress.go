@@ -33,12 +33,12 @@ func (s *Session) agreeOnCompression(hello *wire.HandshakeResponse) *wire.Err {
 
 // compress makes everything after the OK of the login go through frames, until
 // the session ends: neither COM_CHANGE_USER nor COM_RESET_CONNECTION ends it.
-func (s *Session) compress(hello *wire.HandshakeResponse) {
+func (s *Session) compress() {
 	algorithm, ok := compress.Negotiated(s.caps)
 	if !ok {
 		return
 	}
 	s.client.PushFrames(func(below net.Conn) wire.Frames {
-		return compress.Server(below, algorithm, int(hello.ZstdLevel))
+		return compress.Server(below, algorithm)
 	})
 }

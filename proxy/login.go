@@ -80,7 +80,7 @@ func (s *Session) login(count int) error {
 		s.proxy.dismissUser(user.Name)
 		return err
 	}
-	s.compress(&hello)
+	s.compress()
 	return nil
 }
 

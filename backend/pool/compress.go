@@ -25,6 +25,6 @@ func (c *Conn) compress() {
 		return
 	}
 	c.Wire.PushFrames(func(below net.Conn) wire.Frames {
-		return compress.Client(below, algorithm, compress.DefaultZstdLevel)
+		return compress.Client(below, algorithm)
 	})
 }

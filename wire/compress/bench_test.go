@@ -14,14 +14,10 @@ import (
 
 func BenchmarkWrite(b *testing.B) {
 	for _, size := range []int{200, 16 << 10} {
-		for _, a := range []struct {
-			name string
-			Algorithm
-			level int
-		}{{"zlib", Zlib, 0}, {"zstd fast", Zstd, 1}, {"zstd", Zstd, 3}} {
-			b.Run(fmt.Sprintf("%s/%d", a.name, size), func(b *testing.B) {
+		for _, a := range algorithms {
+			b.Run(fmt.Sprintf("%s/%d", a, size), func(b *testing.B) {
 				m := &memory{}
-				c := Server(m, a.Algorithm, a.level)
+				c := Server(m, a)
 				p := rows(size)
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
@@ -44,10 +40,10 @@ func BenchmarkRead(b *testing.B) {
 		for _, a := range []Algorithm{Zlib, Zstd} {
 			b.Run(fmt.Sprintf("%s/%d", a, size), func(b *testing.B) {
 				m := &memory{}
-				w := Client(m, a, DefaultZstdLevel)
+				w := Client(m, a)
 				_, _ = w.Write(rows(size))
 				frame := bytes.Clone(m.Bytes())
-				c := Server(m, a, 0)
+				c := Server(m, a)
 				p := make([]byte, size)
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
@@ -66,7 +62,7 @@ func BenchmarkRead(b *testing.B) {
 func TestAllocationsPerFrame(t *testing.T) {
 	for _, a := range algorithms {
 		m := &memory{}
-		w, r := Client(m, a, DefaultZstdLevel), Client(m, a, 0)
+		w, r := Client(m, a), Client(m, a)
 		p := rows(16 << 10)
 		into := make([]byte, len(p))
 		if n := testing.AllocsPerRun(500, func() {

@@ -41,7 +41,6 @@ const (
 type Conn struct {
 	net.Conn
 	algorithm Algorithm
-	level     level
 	server    bool
 	// next is the sequence id of the next frame, in whichever direction.
 	next byte
@@ -58,15 +57,14 @@ type Conn struct {
 	writeErr error // what every further Write returns
 }
 
-// Server is the side of nc that takes commands. level is for zstd alone and
-// means what zstd means by it; see Algorithm.
-func Server(nc net.Conn, a Algorithm, level int) *Conn {
-	return &Conn{Conn: nc, algorithm: a, level: levelOf(a, level), server: true}
+// Server is the side of nc that takes commands.
+func Server(nc net.Conn, a Algorithm) *Conn {
+	return &Conn{Conn: nc, algorithm: a, server: true}
 }
 
 // Client is the side of nc that gives commands.
-func Client(nc net.Conn, a Algorithm, level int) *Conn {
-	return &Conn{Conn: nc, algorithm: a, level: levelOf(a, level)}
+func Client(nc net.Conn, a Algorithm) *Conn {
+	return &Conn{Conn: nc, algorithm: a}
 }
 
 // StartCommand makes the next frame written number 0. A client calls it before
@@ -229,7 +227,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if c.writeErr != nil {
 		return 0, c.writeErr
 	}
-	d := deflaterFor(c.level)
+	d := deflaterFor(c.algorithm)
 	for len(p) > 0 {
 		contents := p[:min(len(p), maxContents)]
 		sent, err := c.Conn.Write(d.frame(c.next, contents))
@@ -241,6 +239,6 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		n += len(contents)
 		p = p[len(contents):]
 	}
-	d.release(c.level)
+	d.release(c.algorithm)
 	return n, nil
 }

@@ -80,7 +80,7 @@ func pack(t testing.TB, a Algorithm, contents []byte) []byte {
 func received(a Algorithm, b []byte) *Conn {
 	m := &memory{}
 	_, _ = m.Buffer.Write(b)
-	return Server(m, a, 0)
+	return Server(m, a)
 }
 
 func TestWhatIsWrittenIsReadInPiecesOfAnySize(t *testing.T) {
@@ -99,7 +99,7 @@ func TestWhatIsWrittenIsReadInPiecesOfAnySize(t *testing.T) {
 		for name, p := range contents {
 			t.Run(fmt.Sprintf("%s of %s", name, a), func(t *testing.T) {
 				m := &memory{}
-				w := Client(m, a, DefaultZstdLevel)
+				w := Client(m, a)
 				sizes := rand.New(rand.NewPCG(2, 3))
 				for rest := p; len(rest) > 0; {
 					n := min(1+sizes.IntN(1+len(rest)), len(rest))
@@ -109,7 +109,7 @@ func TestWhatIsWrittenIsReadInPiecesOfAnySize(t *testing.T) {
 					rest = rest[n:]
 				}
 				w.next = 0
-				r := Client(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: 5000, Seed: 4}), a, 0)
+				r := Client(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: 5000, Seed: 4}), a)
 				got, err := io.ReadAll(r)
 				if err != nil || !bytes.Equal(got, p) {
 					t.Fatalf("%d bytes of %d, %v", len(got), len(p), err)
@@ -151,7 +151,7 @@ func TestFramesOfOthersAreRead(t *testing.T) {
 				}
 				m := &memory{}
 				_, _ = m.Buffer.Write(all)
-				got, err = io.ReadAll(iotest.OneByteReader(Server(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: 1}), a, 0)))
+				got, err = io.ReadAll(iotest.OneByteReader(Server(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: 1}), a)))
 				if err != nil || !bytes.Equal(got, test.want) {
 					t.Errorf("byte by byte: %q, %v", got, err)
 				}
@@ -177,7 +177,7 @@ func TestFramesOfServersAreRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := io.ReadAll(Client(received(captured.Algorithm, frame).Conn, captured.Algorithm, 0))
+			got, err := io.ReadAll(Client(received(captured.Algorithm, frame).Conn, captured.Algorithm))
 			if err != nil || len(got) != 124 || !bytes.HasPrefix(got, []byte{12, 0, 0, 1, 0}) {
 				t.Errorf("%x, %v", got, err)
 			}
@@ -263,7 +263,7 @@ func TestAFrameThatInflatesAThousandTimesTakesLittleMemory(t *testing.T) {
 				frame[3] = byte(i)
 				_, _ = m.Buffer.Write(frame)
 			}
-			c := Server(m, test.Algorithm, 0)
+			c := Server(m, test.Algorithm)
 			var before, after runtime.MemStats
 			p := make([]byte, 1000)
 			for range frames {
@@ -288,7 +288,7 @@ type onlyReader struct{ io.Reader }
 
 func TestFramesAreNumberedInBothDirectionsTogether(t *testing.T) {
 	a, b := wiretest.Pipe()
-	client, server := Client(a, Zlib, 0), Server(b, Zlib, 0)
+	client, server := Client(a, Zlib), Server(b, Zlib)
 	numbers := func(nc net.Conn, frames int) (seqs []byte) {
 		for range frames {
 			h := make([]byte, headerSize)
@@ -377,7 +377,7 @@ func TestAWriteThatFailsSaysWhetherAnythingHasLeft(t *testing.T) {
 			random := rand.NewChaCha8([32]byte{2})
 			_, _ = random.Read(noise)
 			a, _ := wiretest.Pipe()
-			c := Client(wiretest.NewFaultConn(a, wiretest.Faults{WriteLimit: test.limit}), Zlib, 0)
+			c := Client(wiretest.NewFaultConn(a, wiretest.Faults{WriteLimit: test.limit}), Zlib)
 			n, err := c.Write(noise)
 			if err == nil || !test.count(n) {
 				t.Errorf("%d, %v", n, err)
@@ -389,7 +389,7 @@ func TestAWriteThatFailsSaysWhetherAnythingHasLeft(t *testing.T) {
 	}
 	a, _ := wiretest.Pipe()
 	_ = a.Close()
-	if n, err := Client(a, Zlib, 0).Write([]byte("x")); n != 0 || err == nil {
+	if n, err := Client(a, Zlib).Write([]byte("x")); n != 0 || err == nil {
 		t.Errorf("on a closed connection: %d, %v", n, err)
 	}
 }
@@ -415,7 +415,7 @@ func TestAFrameThatArrivesInPiecesIsGoneOnWith(t *testing.T) {
 		d := &drip{}
 		all := append(packed(t, a, 0, text), stored(1, string(text))...)
 		_, _ = d.Buffer.Write(all)
-		c := Server(d, a, 0)
+		c := Server(d, a)
 		var got []byte
 		for range all {
 			d.here++

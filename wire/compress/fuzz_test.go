@@ -82,7 +82,7 @@ func FuzzRead(f *testing.F) {
 		want, wantErr := plainly(a, b)
 		m := &memory{}
 		_, _ = m.Buffer.Write(b)
-		c := Server(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: int(chunk) + 1}), a, 0)
+		c := Server(wiretest.NewFaultConn(m, wiretest.Faults{Chunk: int(chunk) + 1}), a)
 		got, err := io.ReadAll(c)
 		switch {
 		case (err == nil) != (wantErr == nil):

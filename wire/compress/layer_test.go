@@ -44,9 +44,9 @@ func pair(t *testing.T, a Algorithm, inTLS bool) (client, server *wire.Conn, fra
 	if inTLS {
 		startTLS(t, client, server)
 	}
-	client.PushFrames(func(below net.Conn) wire.Frames { return Client(below, a, DefaultZstdLevel) })
+	client.PushFrames(func(below net.Conn) wire.Frames { return Client(below, a) })
 	server.PushFrames(func(below net.Conn) wire.Frames {
-		frames = Server(below, a, DefaultZstdLevel)
+		frames = Server(below, a)
 		return frames
 	})
 	return client, server, frames

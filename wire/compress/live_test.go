@@ -98,12 +98,12 @@ func (s *server) bare() (net.Conn, *Conn) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return nc, Client(nc, s.Algorithm, DefaultZstdLevel)
+	return nc, Client(nc, s.Algorithm)
 }
 
 func clientFrames(below net.Conn, agreed wire.Capability) wire.Frames {
 	a, _ := Negotiated(agreed)
-	return Client(below, a, DefaultZstdLevel)
+	return Client(below, a)
 }
 
 // eachServer runs f with every server and algorithm there is.
