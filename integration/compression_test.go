@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -199,4 +200,75 @@ func (c *packedClient) large() {
 	if got, err := c.ask("SELECT v FROM packed WHERE id = 1000 FOR UPDATE"); err != nil || got != string(p) {
 		c.t.Fatalf("%d bytes of %d, %v", len(got), len(p), err)
 	}
+}
+
+// TestP32BombsTakeLittleMemory lets clients and servers send what inflates a
+// thousand times and more, and does not read the answers.
+func TestP32BombsTakeLittleMemory(t *testing.T) {
+	const (
+		clients = 20
+		most    = 150 << 20 // above what the proxy takes at rest; without limits it would be GBs
+	)
+	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
+		algorithm := compressionsOf(c.Primary.Flavour())[len(compressionsOf(c.Primary.Flavour()))-1]
+		cfg := harness.ProxyConfig(c)
+		for i := range cfg.Backends {
+			cfg.Backends[i].Settings = fmt.Sprintf("compression = %q", algorithm)
+		}
+		p := suite.StartProxyWithoutRace(t, cfg)
+		grown := func(what string, do func()) {
+			t.Helper()
+			before, err := p.RSS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.ResetPeakRSS(); err != nil {
+				t.Fatal(err)
+			}
+			do()
+			peak, err := p.PeakRSS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s: %d MB at rest, %d MB at the peak", what, before>>20, peak>>20)
+			if peak-before > most {
+				t.Errorf("%s: grown by %d MB", what, (peak-before)>>20)
+			}
+		}
+		grown("servers", func() {
+			for i := range clients {
+				cl := plain(t, p.Addr(), login{})
+				if err := cl.Command(wire.ComQuery, fmt.Sprintf("SELECT REPEAT('a', 60000000), %d", i)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := cl.Read(); err != nil { // and nothing after it
+					t.Fatal(err)
+				}
+			}
+		})
+		grown("clients", func() {
+			bomb := bombOf(wire.MaxPayload)
+			for range clients {
+				cl := plain(t, p.Addr(), login{flags: wire.Compress})
+				if _, err := cl.nc.Write(bomb); err != nil {
+					t.Fatal(err)
+				}
+				if b, err := cl.Read(); err != nil || !wire.IsErr(b) && b[0] != 0 {
+					t.Fatalf("%.60q, %v", b, err)
+				}
+			}
+		})
+	})
+}
+
+// bombOf is a frame with a statement of blanks, as large as a frame can be.
+func bombOf(contents int) []byte {
+	size := contents - wire.HeaderSize
+	packet := append([]byte{byte(size), byte(size >> 8), byte(size >> 16), 0, byte(wire.ComQuery)}, bytes.Repeat([]byte(" "), size-1)...)
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	_, _ = w.Write(packet)
+	_ = w.Close()
+	n := b.Len()
+	return append([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0, byte(contents), byte(contents >> 8), byte(contents >> 16)}, b.Bytes()...)
 }
