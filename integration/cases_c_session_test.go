@@ -76,7 +76,7 @@ var casesCSession = []mineCase{
 		primary("SELECT @@server_id").want("1"),
 		primary("SELECT @@read_only").want("0"),
 		primary("SELECT @@global.read_only").want("0"),
-		primary("SELECT @@hostname", "SELECT @@port", "SELECT CONNECTION_ID()", "SELECT @@pseudo_thread_id").differing(),
+		primary("SELECT @@hostname", "SELECT @@port", "SELECT 0 + CONNECTION_ID()", "SELECT 0 + @@pseudo_thread_id").differing(),
 		primary("SELECT COUNT(*) > 0 FROM information_schema.processlist", "SELECT COUNT(*) > 0 FROM INFORMATION_SCHEMA . `TABLES`").want("1"),
 		primary("SELECT @@gtid_current_pos IS NULL").mariadb().want("0"),
 		primary("SELECT @@gtid_executed IS NULL", "SELECT @@server_uuid IS NULL").mysql().want("0"),

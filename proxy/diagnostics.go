@@ -22,19 +22,19 @@ import (
 // statement that has left any; nowhere if there are none.
 type diagnosis struct {
 	conn *pool.Conn    // they are in this one
-	copy *pool.Salvage // they were read from the connection, or went with it
+	kept *pool.Salvage // they were read from the connection, or went with it
 	// ahead is the copy made while the statement was finished.
 	ahead *pool.Salvage
 }
 
-func (d *diagnosis) any() bool { return d.conn != nil || d.copy != nil }
+func (d *diagnosis) any() bool { return d.conn != nil || d.kept != nil }
 
 // note takes the end of a statement on c into account: whether it has left
 // warnings or an error, and otherwise kept those of the one before.
 func (d *diagnosis) note(c *pool.Conn, left, kept bool) {
 	switch ahead := d.ahead; {
 	case left && ahead != nil:
-		*d = diagnosis{copy: ahead}
+		*d = diagnosis{kept: ahead}
 	case left:
 		*d = diagnosis{conn: c}
 	case !kept:
@@ -43,13 +43,13 @@ func (d *diagnosis) note(c *pool.Conn, left, kept bool) {
 	d.ahead = nil
 }
 
-// gone says that the session has c no more; copy is what was read of it.
-func (d *diagnosis) gone(c *pool.Conn, copy *pool.Salvage) {
+// gone says that the session has c no more; read is what was read of it.
+func (d *diagnosis) gone(c *pool.Conn, read *pool.Salvage) {
 	if d.conn != c {
 		return
 	}
-	if d.conn, d.copy = nil, copy; copy == nil {
-		d.copy = pool.LostSalvage()
+	if d.conn, d.kept = nil, read; read == nil {
+		d.kept = pool.LostSalvage()
 	}
 }
 
@@ -180,7 +180,7 @@ func (s *Session) answerLast() (answered bool, err error) {
 	if !s.asksAboutLast() || s.pinned != nil && s.lastConn() == s.pinned || s.leaseLast() != nil {
 		return false, nil
 	}
-	if !s.lastLost && s.diagnosis.copy == nil {
+	if !s.lastLost && s.diagnosis.kept == nil {
 		return false, nil // there has been no statement before
 	}
 	q, ok := s.diagnosticsQuestion()
@@ -201,8 +201,8 @@ var errLastGone = &wire.Err{Code: wire.CodeUnknown, State: stateGeneral, Message
 // diagnostics returns the list of the last statement, an empty one if it has
 // left nothing. Only a list that is asked for has columns then.
 func (s *Session) diagnostics(q *question) (*pool.Result, error) {
-	if copy := s.diagnosis.copy; copy != nil {
-		return copy.Result()
+	if kept := s.diagnosis.kept; kept != nil {
+		return kept.Result()
 	}
 	if !q.list {
 		return &pool.Result{}, nil
