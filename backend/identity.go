@@ -35,3 +35,8 @@ func (s *Server) setIdentity(id string) {
 		s.identity.Store(&id)
 	}
 }
+
+// Replaced reports whether another server answers than when its state was was.
+func (st *State) Replaced(was *State) bool {
+	return was.Identity != "" && st.Identity != "" && was.Identity != st.Identity
+}

@@ -198,7 +198,7 @@ func endsEpoch(was, is *State) bool {
 	case was.Health == Up && is.Health == Down && is.Cause.unreachable(),
 		was.Health != Offline && is.Health == Offline:
 		return true
-	case was.Identity != "" && is.Identity != "" && was.Identity != is.Identity:
+	case is.Replaced(was):
 		return true
 	}
 	return is.Role == RoleRW && was.ReadOnlyKnown && !was.ReadOnly && is.ReadOnlyKnown && is.ReadOnly

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,6 +229,9 @@ func TestR17TheAddressOfThePrimaryMoves(t *testing.T) {
 				}
 				if _, err := old.ask(writeHere); err == nil && name == "connections are left behind" {
 					t.Error("a transaction has gone on, on the server before")
+				}
+				if log, err := p.LogSince(0); err != nil || !strings.Contains(log, "another server answers") {
+					t.Errorf("nothing in the log (%v)", err)
 				}
 				if where := logs.Where(thisMarker); where[0] != 0 || where[1] < 3 {
 					t.Errorf("statements per server: %v, want them on the second", where)

@@ -16,7 +16,8 @@ type Options struct {
 	// NewProber makes the prober of a server; nil means NewSQLProber.
 	NewProber func(*backend.Server) Prober
 	// OnChange is called for each server whose health, cause or role changed,
-	// whoever changed it, one call at a time and in order, by Run's goroutine.
+	// whoever changed it, or that was replaced by another one, one call at a
+	// time and in order, by Run's goroutine.
 	OnChange func(old, new backend.State)
 }
 
@@ -111,7 +112,7 @@ func (m *Monitor) note(old, new *backend.Topology) (any bool) {
 	for i := range new.States {
 		st := &new.States[i]
 		was := old.ByServer(st.Server)
-		if was == nil || was.Health == st.Health && was.Cause == st.Cause && was.Role == st.Role {
+		if was == nil || was.Health == st.Health && was.Cause == st.Cause && was.Role == st.Role && !st.Replaced(was) {
 			continue
 		}
 		m.mu.Lock()

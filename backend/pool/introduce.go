@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/telamondb/telamon/backend"
@@ -49,7 +48,7 @@ func introductionSQL(mariadb bool) string {
 // monitor has looked at. Either may be unknown.
 func (c *Conn) checkIdentity() error {
 	if known := c.Server.Identity(); known != "" && c.identity != "" && known != c.identity {
-		return fmt.Errorf("%w (it is %s, not %s)", backend.ErrOtherServer, c.identity, known)
+		return backend.ErrOtherServer // clients are told, so without names
 	}
 	return nil
 }

@@ -122,6 +122,11 @@ func (d *daemon) backendChanged(old, st backend.State) {
 	if st.Reason != "" {
 		fields = append(fields, zap.String("reason", st.Reason))
 	}
+	if st.Replaced(&old) {
+		d.log.Warn("another server answers at the address of a backend; its connections are opened anew",
+			append(fields, zap.Uint32("server_id", st.ServerID), zap.String("identity", st.Identity))...)
+		return
+	}
 	if st.Health == backend.Up && st.Reason == "" {
 		d.log.Info("backend", fields...)
 		return
