@@ -71,6 +71,8 @@ type Backend struct {
 	MaxConnections int // 0 = no limit
 	Statements     uint64
 	Errors         uint64 // connections that failed or broke
+
+	CertificateEnd time.Time // of the certificate it shows; zero = none seen
 }
 
 // AnyWeight asks Backends.Add for the default weight of the role.

@@ -174,7 +174,8 @@ func (f *fakeProxy) Ready() error {
 func atlasBackends() *fakeBackends {
 	return &fakeBackends{list: []Backend{
 		{Address: "192.168.1.101:3306", State: StateUp, Type: TypeReplica, Weight: 5, Lag: 120 * time.Millisecond, LagKnown: true,
-			Flavor: "MySQL", Version: "9.7.0", Since: time.Unix(1700000000, 0).UTC(), Tags: []string{"report"}, Statements: 77},
+			Flavor: "MySQL", Version: "9.7.0", Since: time.Unix(1700000000, 0).UTC(), Tags: []string{"report"}, Statements: 77,
+			CertificateEnd: time.Unix(1800000000, 0)},
 		{Address: "192.168.1.150:3306", State: StateUp, Type: TypePrimary, Statements: 33},
 	}}
 }

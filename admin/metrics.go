@@ -56,6 +56,7 @@ var (
 	backendConnections = gauge("backend_connections", "Open connections to the backend.", "address")
 	backendMax         = gauge("backend_connections_max", "Limit of connections to the backend; 0 = none.", "address")
 	backendStatements  = counter("backend_statements_total", "Statements sent to the backend.", "address")
+	backendCertificate = gauge("backend_certificate_expiry_timestamp_seconds", "When the certificate ends that the backend shows; missing without TLS.", "address")
 	backendErrors      = counter("backend_errors_total", "Connections to the backend that failed or broke.", "address")
 
 	poolConnections = gauge("pool_connections", "Connections in the pool.", "address", "state")
@@ -89,7 +90,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range []metric{
 		buildInfo, backendUp, backendState, backendWeight, backendLag, backendConnections, backendMax,
-		backendStatements, backendErrors, poolConnections, poolWaiting, poolOpened, poolReused, poolResets,
+		backendStatements, backendErrors, backendCertificate, poolConnections, poolWaiting, poolOpened, poolReused, poolResets,
 		routed, clientsConnected, clientsMax, clientsAccepted, clientsRefused, loginFailures, tlsAccepted, tlsFailures, sessionPanics,
 		readRetries, unknownHints, consistencyWaits, consistencyMiss, certificateEnd, reloadOK, reloadTime,
 	} {
@@ -146,6 +147,9 @@ func collectBackend(ch chan<- prometheus.Metric, b Backend) {
 	backendWeight.emit(ch, float64(b.Weight), b.Address)
 	if b.LagKnown {
 		backendLag.emit(ch, b.Lag.Seconds(), b.Address)
+	}
+	if !b.CertificateEnd.IsZero() {
+		backendCertificate.emit(ch, float64(b.CertificateEnd.Unix()), b.Address)
 	}
 	backendConnections.emit(ch, float64(b.Connections), b.Address)
 	backendMax.emit(ch, float64(b.MaxConnections), b.Address)

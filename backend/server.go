@@ -247,7 +247,8 @@ type Server struct {
 	applied  atomic.Uint64 // see Applied
 	behindAt atomic.Int64  // see NoteBehind; UNIX nanoseconds
 	identity atomic.Pointer[string]
-	_        [64]byte // keeps the counters off the cache line every decision reads
+	certEnd  atomic.Int64 // see NoteCertificate; UNIX seconds, 0 = none seen
+	_        [64]byte     // keeps the counters off the cache line every decision reads
 
 	// Stats counts what was done with the server.
 	Stats Counters

@@ -14,6 +14,8 @@ type SavedBackend struct {
 	Address string
 	Role    string // RolePrimary, RoleReplica or RoleAuto
 	Weight  int
+	// TLS is written with a backend that is new to the file.
+	TLS TLS
 }
 
 // ErrHandWritten is returned by SaveBackends for a file whose backends it
@@ -22,6 +24,7 @@ var ErrHandWritten = errors.New("the file's [[backends]] are not written in the 
 
 var (
 	backendsHeader = regexp.MustCompile(`^\s*\[\[\s*backends\s*\]\]`)
+	ownHeader      = regexp.MustCompile(`^\s*\[\s*backends\s*\.`) // a table of the backend, such as [backends.tls]
 	anyHeader      = regexp.MustCompile(`^\s*\[`)
 	addressLine    = regexp.MustCompile(`^\s*address\s*=\s*["']([^"'\\]*)["']`)
 	weightLine     = regexp.MustCompile(`(?s)^(\s*weight\s*=\s*)([0-9_]+)(.*)$`)
@@ -56,7 +59,7 @@ func SaveBackends(text []byte, want []SavedBackend, env func(string) (string, bo
 	var added []string
 	for _, b := range want {
 		if !seen[b.Address] {
-			added = append(added, fmt.Sprintf("\n[[backends]]\naddress = %q\nrole = %q\nweight = %d\n", b.Address, b.Role, b.Weight))
+			added = append(added, fmt.Sprintf("\n[[backends]]\naddress = %q\nrole = %q\nweight = %d\n%s", b.Address, b.Role, b.Weight, tlsLine(&b)))
 		}
 	}
 	if insertAt < 0 {
@@ -69,11 +72,25 @@ func SaveBackends(text []byte, want []SavedBackend, env func(string) (string, bo
 	return result, checkSaved(result, want, env)
 }
 
+// tlsLine is what a new backend's table says of TLS, empty if that is off.
+func tlsLine(b *SavedBackend) string {
+	if network, _ := SplitAddress(b.Address); b.TLS.Mode == "" || b.TLS.Mode == "off" || network == "unix" {
+		return ""
+	}
+	text := fmt.Sprintf("tls = { mode = %q", b.TLS.Mode)
+	for _, f := range [][2]string{{"cert", b.TLS.Cert}, {"key", b.TLS.Key}, {"ca", b.TLS.CA}} {
+		if f[1] != "" {
+			text += fmt.Sprintf(", %s = %q", f[0], f[1])
+		}
+	}
+	return text + " }\n"
+}
+
 // blockEnd returns the line after the last one with content of the table that
-// begins at start.
+// begins at start, and of the tables in it.
 func blockEnd(lines []string, start int) int {
 	end := start + 1
-	for i := end; i < len(lines) && !anyHeader.MatchString(lines[i]); i++ {
+	for i := end; i < len(lines) && (!anyHeader.MatchString(lines[i]) || ownHeader.MatchString(lines[i])); i++ {
 		if !noContent.MatchString(strings.TrimRight(lines[i], "\r\n")) {
 			end = i + 1
 		}

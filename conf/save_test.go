@@ -43,11 +43,11 @@ max_idle = 7
 		out  string
 	}{
 		"nothing changed": {
-			[]SavedBackend{{"10.0.0.1:3306", "rw", 0}, {"10.0.0.2:3306", "ro", 5}, {"10.0.0.3:3306", "ro", 1}},
+			[]SavedBackend{{Address: "10.0.0.1:3306", Role: "rw", Weight: 0}, {Address: "10.0.0.2:3306", Role: "ro", Weight: 5}, {Address: "10.0.0.3:3306", Role: "ro", Weight: 1}},
 			file,
 		},
 		"weights changed, one removed, one added": {
-			[]SavedBackend{{"10.0.0.1:3306", "rw", 1}, {"10.0.0.2:3306", "ro", 9}, {"10.0.0.4:3306", "ro", 1}},
+			[]SavedBackend{{Address: "10.0.0.1:3306", Role: "rw", Weight: 1}, {Address: "10.0.0.2:3306", Role: "ro", Weight: 9}, {Address: "10.0.0.4:3306", Role: "ro", Weight: 1}},
 			saveHead + `# the virtual address
 [[backends]]
 address = "10.0.0.1:3306" # master
@@ -85,8 +85,39 @@ max_idle = 7
 	}
 }
 
+// A table of a backend's own stays with it, and goes with it.
+func TestSavedBackendsKeepTheirTLS(t *testing.T) {
+	first := "[[backends]]\naddress = \"10.0.0.1:3306\"\nrole = \"rw\"\n[backends.tls]\nmode = \"required\"\n"
+	second := "\n[[backends]]\naddress = \"10.0.0.2:3306\"\nrole = \"ro\"\n[backends.tls] # of its own\nmode = \"preferred\"\n"
+	rest := "\n[pool]\nmax_idle = 7\n"
+	tls := TLS{Mode: "verify_ca", CA: "testdata/tls/cert.pem"}
+	got, err := SaveBackends([]byte(saveHead+first+second+rest), []SavedBackend{
+		{Address: "10.0.0.1:3306", Role: "rw", TLS: tls}, {Address: "10.0.0.3:3306", Role: "ro", Weight: 2, TLS: tls},
+		{Address: "unix:/run/mysqld.sock", Role: "ro", Weight: 1, TLS: tls},
+	}, noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := saveHead + first + `
+
+[[backends]]
+address = "10.0.0.3:3306"
+role = "ro"
+weight = 2
+tls = { mode = "verify_ca", ca = "testdata/tls/cert.pem" }
+
+[[backends]]
+address = "unix:/run/mysqld.sock"
+role = "ro"
+weight = 1
+` + rest
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAFileThatCannotBeEditedIsLeftAlone(t *testing.T) {
-	want := []SavedBackend{{"10.0.0.1:3306", "rw", 0}}
+	want := []SavedBackend{{Address: "10.0.0.1:3306", Role: "rw", Weight: 0}}
 	for name, text := range map[string]string{
 		"backends in one line": `backends = [{ address = "10.0.0.1:3306", role = "rw" }]` + "\n" + saveHead,
 		"no backends":          saveHead,

@@ -41,6 +41,9 @@ func (c *Conn) encrypt(e backend.Encryption, offered wire.Capability, hello *wir
 		return fmt.Errorf("TLS: %w", unexpectedEOF(err))
 	}
 	c.encrypted = true
+	if shown := c.Wire.TLS().PeerCertificates; len(shown) > 0 {
+		c.Server.NoteCertificate(shown[0].NotAfter)
+	}
 	return nil
 }
 

@@ -70,6 +70,9 @@ func TestConnectionsAreEncryptedAsToldAndOffered(t *testing.T) {
 			if (state == nil) != (c.version == 0) || state != nil && state.Version != c.version {
 				t.Fatalf("TLS state %v", state)
 			}
+			if end := conn.Server.CertificateEnd(); end.IsZero() != (c.version == 0) || c.version != 0 && !end.Equal(serverCertificate().Cert.NotAfter) {
+				t.Errorf("the certificate is noted to end at %s", end)
+			}
 			if !conn.Alive() { // the session tickets of TLS 1.3 may have arrived
 				t.Error("a new connection is taken for broken")
 			}

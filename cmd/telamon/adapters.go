@@ -48,7 +48,7 @@ func describeBackend(st *backend.State) admin.Backend {
 		Address: st.String(), State: st.Health.String(), Type: st.Role.String(), Weight: st.Spec.Weight, Tags: st.Spec.Tags,
 		Reason: st.Reason, Since: st.Since, Lag: st.Lag, LagKnown: st.LagKnown, Version: st.Version,
 		MaxConnections: st.Spec.MaxConnections, Statements: st.Stats.Statements.Load(),
-		Errors: st.Stats.Errors.Load() + st.Stats.ConnectErrors.Load(),
+		Errors: st.Stats.Errors.Load() + st.Stats.ConnectErrors.Load(), CertificateEnd: st.CertificateEnd(),
 	}
 	if st.Flavor != backend.FlavorUnknown {
 		b.Flavor = st.Flavor.String()

@@ -25,7 +25,7 @@ func (d *daemon) save() error {
 	if err != nil {
 		return err
 	}
-	next, err := conf.SaveBackends(text, savedBackends(d.store.Load()), os.LookupEnv)
+	next, err := conf.SaveBackends(text, savedBackends(d.store.Load(), &d.config.Load().Backends[0].TLS), os.LookupEnv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.path, err)
 	}
@@ -42,11 +42,13 @@ func (d *daemon) save() error {
 	return nil
 }
 
-func savedBackends(t *backend.Topology) []conf.SavedBackend {
+// savedBackends describes the servers as they are; tls is what those have that
+// were added on the console, see backendEncryption.
+func savedBackends(t *backend.Topology, tls *conf.TLS) []conf.SavedBackend {
 	list := make([]conf.SavedBackend, len(t.States))
 	for i := range t.States {
 		st := &t.States[i]
-		list[i] = conf.SavedBackend{Address: st.String(), Role: st.Spec.Role.String(), Weight: st.Spec.Weight}
+		list[i] = conf.SavedBackend{Address: st.String(), Role: st.Spec.Role.String(), Weight: st.Spec.Weight, TLS: *tls}
 	}
 	return list
 }
