@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,6 +48,12 @@ const caseCapabilities = wiretest.Capabilities &^ (wire.FoundRows | wire.NoSchem
 
 func dialCase(t testing.TB, addr, user string, caps wire.Capability, collation byte) *caseClient {
 	t.Helper()
+	return dialCaseOver(t, nil, addr, user, caps, collation)
+}
+
+// dialCaseOver is dialCase over TLS, unless secure is nil.
+func dialCaseOver(t testing.TB, secure *tls.Config, addr, user string, caps wire.Capability, collation byte) *caseClient {
+	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +64,7 @@ func dialCase(t testing.TB, addr, user string, caps wire.Capability, collation b
 	}
 	password := map[string]string{localserver.AppUser: localserver.AppPassword, localserver.DBAUser: localserver.DBAPassword}[user]
 	peer, err := wiretest.Login(nc, wiretest.Credentials{
-		User: user, Password: password, Database: caseSchema, Capabilities: caps, Collation: collation,
+		User: user, Password: password, Database: caseSchema, Capabilities: caps, Collation: collation, TLS: secure,
 	})
 	if err != nil {
 		t.Fatalf("log in at %s: %v", addr, err)

@@ -5,6 +5,7 @@ package integration
 import (
 	"bufio"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -59,12 +60,18 @@ func runRaw(t *testing.T, groups ...[]rawCase) {
 type rawRig struct {
 	c *localserver.Cluster
 	p *localproxy.Proxy
+	// secure, unless nil, is how clients of the proxy encrypt.
+	secure *tls.Config
 }
 
 func newRawRig(t *testing.T, c *localserver.Cluster) *rawRig {
 	t.Helper()
+	return newRawRigWith(t, c, harness.ProxyConfig(c))
+}
+
+func newRawRigWith(t *testing.T, c *localserver.Cluster, cfg localproxy.Config) *rawRig {
+	t.Helper()
 	createCaseSchema(t, c)
-	cfg := harness.ProxyConfig(c)
 	cfg.Consistency = "global"
 	cfg.Settings["guard"] = "dml_without_where = \"allow\"\ndenied_functions = []"
 	cfg.Settings["pool"] = "max_idle = 1"
@@ -96,7 +103,11 @@ func (rig *rawRig) tell(t *testing.T, rc rawCase) {
 func (rig *rawRig) hold(t *testing.T, rc rawCase, addr string, through bool) []string {
 	t.Helper()
 	resetCaseTables(t, rig.c)
-	c := dialRaw(t, addr, localserver.AppUser, (rawCapabilities|rc.caps)&^rc.without, rc.collation)
+	var secure *tls.Config
+	if through {
+		secure = rig.secure
+	}
+	c := dialRawOver(t, secure, addr, localserver.AppUser, (rawCapabilities|rc.caps)&^rc.without, rc.collation)
 	c.rig, c.through = rig, through
 	defer c.nc.Close()
 	rc.talk(c)
@@ -118,6 +129,7 @@ type rawClient struct {
 	through bool // talks to the proxy
 	nc      net.Conn
 	r       *bufio.Reader
+	w       io.Writer
 	caps    wire.Capability
 	id      uint32 // of the connection, as greeted
 	seq     byte   // expected next
@@ -130,11 +142,33 @@ const rawTimeout = time.Minute
 
 func dialRaw(t testing.TB, addr, user string, caps wire.Capability, collation byte) *rawClient {
 	t.Helper()
-	cc := dialCase(t, addr, user, caps, collation)
+	return dialRawOver(t, nil, addr, user, caps, collation)
+}
+
+// dialRawOver is dialRaw over TLS, unless secure is nil.
+func dialRawOver(t testing.TB, secure *tls.Config, addr, user string, caps wire.Capability, collation byte) *rawClient {
+	t.Helper()
+	cc := dialCaseOver(t, secure, addr, user, caps, collation)
 	if err := cc.nc.SetDeadline(time.Now().Add(rawTimeout)); err != nil {
 		t.Fatal(err)
 	}
-	return &rawClient{t: t, nc: cc.nc, r: bufio.NewReaderSize(cc.nc, 64<<10), caps: cc.peer.Capabilities, id: cc.peer.Greeting.ConnectionID}
+	c := &rawClient{t: t, nc: cc.nc, caps: cc.peer.Capabilities, id: cc.peer.Greeting.ConnectionID}
+	c.r, c.w = bufio.NewReaderSize(stream{cc.peer.Conn}, 64<<10), cc.peer.Conn
+	return c
+}
+
+// stream reads what comes through a connection, TLS or not.
+type stream struct{ *wire.Conn }
+
+func (s stream) Read(p []byte) (int, error) {
+	if len(s.Buffered()) == 0 {
+		if err := s.Fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.Buffered())
+	s.Discard(n)
+	return n, nil
 }
 
 // another is a second client of the same kind, whose words are not compared.
@@ -152,7 +186,7 @@ func (c *rawClient) note(format string, args ...any) {
 // write sends bytes as they are. An error shows in what comes back.
 func (c *rawClient) write(b []byte) {
 	_ = c.nc.SetDeadline(time.Now().Add(rawTimeout))
-	if _, err := c.nc.Write(b); err != nil {
+	if _, err := c.w.Write(b); err != nil {
 		c.note("> broken")
 	}
 	c.seq = 1

@@ -326,6 +326,8 @@ func (r *tlsRig) testClients(t *testing.T, p *localproxy.Proxy) {
 		{"mysql, verifying with the wrong authority", func() *exec.Cmd {
 			return mysqlClient("--ssl-mode=VERIFY_CA", "--ssl-ca="+localserver.ClientFiles+"/client.pem")
 		}, "ERROR 2026"},
+		{"mariadb, compressing", func() *exec.Cmd { return command("mariadb", "--ssl", "--compress") }, "42"},
+		{"mysql, compressing", func() *exec.Cmd { return mysqlClient("--ssl-mode=REQUIRED", "--compression-algorithms=zlib") }, "42"},
 		{"PyMySQL, without TLS", func() *exec.Cmd { return python("") }, insecure},
 		{"PyMySQL", func() *exec.Cmd { return python(", ssl={}, ssl_verify_cert=False, ssl_ca='" + r.dir + "/ca.pem'") }, "42"},
 		{"PyMySQL, verifying", func() *exec.Cmd {
@@ -344,14 +346,32 @@ func (r *tlsRig) testClients(t *testing.T, p *localproxy.Proxy) {
 	}
 }
 
+// testLargeValues also has compression above TLS on either side (MINEFIELD H31).
 func (r *tlsRig) testLargeValues(t *testing.T, p *localproxy.Proxy) {
 	params := []string{"maxAllowedPacket=67108864", r.driver(t, "large")}
 	createClientsTable(t, r.c)
 	direct := goDriverReport(t, harness.ConnectDirectly(t, r.c.Primary, params...))
-	createClientsTable(t, r.c)
-	through := goDriverReport(t, harness.Connect(t, p, params...))
-	if diff := cmp.Diff(direct, through); diff != "" {
-		t.Errorf("- directly, + through the proxy:\n%s", diff)
+	cfg := r.config("preferred", "required")
+	for i := range cfg.Backends {
+		cfg.Backends[i].Settings = "compression = \"zlib\"\n" + cfg.Backends[i].Settings
+	}
+	compressing := suite.StartProxy(t, cfg)
+	for _, c := range []struct {
+		name   string
+		p      *localproxy.Proxy
+		params []string
+	}{
+		{"nobody compresses", p, params},
+		{"the client compresses", p, append(params, "compress=true")},
+		{"both sides compress", compressing, append(params, "compress=true")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			createClientsTable(t, r.c)
+			through := goDriverReport(t, harness.Connect(t, c.p, c.params...))
+			if diff := cmp.Diff(direct, through); diff != "" {
+				t.Errorf("- directly, + through the proxy:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -499,4 +519,20 @@ func TestTLSThatTheServersLack(t *testing.T) {
 	if _, err := firstColumn(t.Context(), conn, "SELECT 1", nil); err != nil {
 		t.Errorf("who was there before: %v", err)
 	}
+}
+
+// TestCasesOverTLS tells the raw cases about the packets themselves once more,
+// clients and servers encrypted.
+func TestCasesOverTLS(t *testing.T) {
+	eachTLSFlavour(t, func(t *testing.T, r *tlsRig) {
+		rig := newRawRigWith(t, r.c, r.config("preferred", "required"))
+		rig.secure = &tls.Config{RootCAs: r.authority.Pool(), ServerName: "127.0.0.1"}
+		for _, cases := range [][]rawCase{casesPSizes, casesPOrder, casesPLocalInfile} {
+			for _, rc := range cases {
+				if rc.only == "" || rc.only == r.c.Primary.Flavour().String() {
+					t.Run(rc.id+" "+rc.title, func(t *testing.T) { rig.tell(t, rc) })
+				}
+			}
+		}
+	})
 }
