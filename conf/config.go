@@ -117,7 +117,12 @@ type Backend struct {
 	Tags           []string      `toml:"tags"`
 	Compression    string        `toml:"compression"` // off, zlib or zstd
 	ProxyProtocol  bool          `toml:"proxy_protocol"`
-	TLS            TLS           `toml:"tls"`
+	// PublicKey is the file with the RSA key of a MySQL server that logins
+	// without TLS encrypt passwords with; empty = whatever key it sends.
+	PublicKey string `toml:"public_key"`
+	TLS       TLS    `toml:"tls"`
+	// PublicKeyPEM is what was in PublicKey when it was read.
+	PublicKeyPEM []byte `toml:"-"`
 }
 
 // Monitor is how backends are probed. Username and Password are those of the

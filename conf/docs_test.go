@@ -38,6 +38,7 @@ func TestTheExamplesOfTheDocumentationAreValid(t *testing.T) {
 	dir := t.TempDir()
 	for _, example := range list {
 		example = tlsKeyPath.ReplaceAllString(example, `"testdata/tls/key.pem"`)
+		example = strings.ReplaceAll(example, "/etc/telamon/tls/primary-public.pem", "testdata/tls/server-public.pem")
 		example = tlsPath.ReplaceAllString(example, `"testdata/tls/cert.pem"`)
 		text := secretPath.ReplaceAllString(example, "file:"+dir+"/$1")
 		for _, m := range secretPath.FindAllStringSubmatch(example, -1) {

@@ -84,6 +84,7 @@ var keys = []key{
 	list("backends.tags", live, "letters, digits, dots, dashes or underscores", checkTag),
 	enum("backends.compression", live, nil, "off", "zlib", "zstd"),
 	boolean("backends.proxy_protocol", live),
+	text("backends.public_key", live, "path", nil),
 	enum("backends.tls.mode", live, verifyAliases, "off", "preferred", "required", "verify_ca", "verify_identity"),
 	text("backends.tls.cert", live, "path", nil),
 	text("backends.tls.key", live, "path", nil),

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -40,6 +41,9 @@ func (d *decoder) validateTLS(cfg *Config) {
 		if network, _ := SplitAddress(b.Address); network == "unix" && b.TLS.Mode != "off" {
 			d.add(path+".mode", "a UNIX socket is not encrypted; leave it off")
 			continue
+		}
+		if b.PublicKey != "" {
+			b.PublicKeyPEM = d.readPublicKey(entry("backends", i)+".public_key", b.PublicKey)
 		}
 		d.readTLS(path, &b.TLS)
 		if b.TLS.CA != "" && (b.TLS.Mode == "preferred" || b.TLS.Mode == "required") {
@@ -138,6 +142,24 @@ func (d *decoder) readAuthorities(path, file string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(text)
 	return pool
+}
+
+// readPublicKey reads an RSA key as MySQL keeps it in public_key.pem.
+func (d *decoder) readPublicKey(path, file string) []byte {
+	text, err := d.readPEM(file)
+	if err != nil {
+		d.add(path, "%v", err)
+		return nil
+	}
+	if block, _ := pem.Decode(text); block != nil {
+		if key, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			if _, ok := key.(*rsa.PublicKey); ok {
+				return text
+			}
+		}
+	}
+	d.add(path, "%s: there is no RSA public key in PEM form in it", file)
+	return nil
 }
 
 func (d *decoder) readPEM(file string) ([]byte, error) {

@@ -64,8 +64,8 @@ func (c *Config) user(name string) *User {
 // they talk to: a client that names another is asked for one of these, as it
 // is there. MySQL 9.0 has dropped mysql_native_password.
 //
-// Where the password has to be learned, mysql_clear_password of a client that
-// names it will do.
+// Where passwords have to be learned, mysql_clear_password of a client that names
+// it will do.
 func (s *Session) plugins(cfg *Config, name string) []string {
 	u := cfg.Users[name]
 	if u != nil && u.Plugin != "" {
@@ -82,7 +82,7 @@ func (s *Session) plugins(cfg *Config, name string) []string {
 	default:
 		has = []string{auth.CachingSHA2, auth.NativePassword}
 	}
-	if cfg.Accounts != nil || u != nil && u.Hash != nil {
+	if cfg.Accounts != nil {
 		has = append(has, auth.ClearPassword)
 	}
 	return has

@@ -128,6 +128,7 @@ func TestLoginRefusals(t *testing.T) {
 	})
 }
 
+// MINEFIELD H37, towards clients.
 func TestAClientThatSaysNothingIsDisconnected(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.config.ConnectTimeout = 50 * time.Millisecond })
 	nc := r.dial()
@@ -166,6 +167,7 @@ func handshakeResponse(t *testing.T, r *rig) (first net.Conn, payload []byte) {
 	return nc, h.Append(nil)
 }
 
+// MINEFIELD H06, FAULTS S16.
 func TestMalformedLoginsOfEveryLengthAreRefused(t *testing.T) {
 	r := newRig(t)
 	_, whole := handshakeResponse(t, r)

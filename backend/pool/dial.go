@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,9 @@ type Dialer struct {
 	Timeout time.Duration
 	// Password returns the password of a user towards the servers.
 	Password func(user string) (password string, ok bool)
+	// ServerKey returns the key that passwords are encrypted with on connections
+	// to a server without TLS, nil for the one that it sends. Optional.
+	ServerKey func(*backend.Server) *rsa.PublicKey
 	// Attributes are connection attributes shown in performance_schema, in
 	// wire form.
 	Attributes []byte

@@ -53,6 +53,7 @@ func greetingWith(caps wire.Capability) string {
 	return string(b)
 }
 
+// MINEFIELD H37, towards servers: those that do not come.
 func TestFailedDials(t *testing.T) {
 	refused := listen(t, func(net.Conn) {})
 	closed, err := net.Listen("tcp", "127.0.0.1:0")

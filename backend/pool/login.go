@@ -61,6 +61,9 @@ func (c *Conn) login(d *Dialer, secret *Credential, profile *Profile) error {
 		return err
 	}
 	exchange := auth.ClientExchange{Password: secret.Password, Native: secret.Native, Secure: c.encrypted || c.Server.Network == "unix"}
+	if d.ServerKey != nil {
+		exchange.ServerKey = d.ServerKey(c.Server)
+	}
 	answer.AuthPlugin, answer.AuthResponse = exchange.Start(greeting.AuthPlugin, greeting.Salt[:])
 	c.Wire.WritePacket(answer.Append(nil))
 	if err := c.authenticate(&exchange); err != nil {

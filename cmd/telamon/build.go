@@ -46,6 +46,7 @@ func serverDialer(cfg *conf.Config) *pool.Dialer {
 		attributes = wire.AppendAttribute(attributes, a[0], a[1])
 	}
 	return &pool.Dialer{
+		ServerKey:     serverKeys(cfg),
 		Timeout:       loginTimeout,
 		Encryption:    backendEncryption(cfg),
 		Compression:   backendCompression(cfg),

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/rsa"
+
+	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/account"
 	"github.com/telamondb/telamon/conf"
 	"github.com/telamondb/telamon/proxy"
@@ -31,4 +34,13 @@ func proxyUsers(cfg *conf.Config) map[string]*proxy.User {
 		users[u.Name] = user
 	}
 	return users
+}
+
+// serverKeys returns the keys that servers are known to have.
+func serverKeys(cfg *conf.Config) func(*backend.Server) *rsa.PublicKey {
+	keys := make(map[string]*rsa.PublicKey, len(cfg.Backends))
+	for _, b := range cfg.Backends {
+		keys[b.Address], _ = auth.ParsePublicKey(b.PublicKeyPEM) // conf has checked it; nil if there is none
+	}
+	return func(s *backend.Server) *rsa.PublicKey { return keys[s.String()] }
 }
