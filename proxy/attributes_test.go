@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/wiretest"
 )
@@ -174,53 +173,5 @@ func TestExecutionsWithAttributesRunOnAnyServer(t *testing.T) {
 		if step.inTrx {
 			c.ok(wire.ComQuery, wire.NoAttributes+"COMMIT")
 		}
-	}
-}
-
-func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
-	type server struct {
-		flavor  backend.Flavor
-		version string
-	}
-	const (
-		my, maria = backend.MySQL, backend.MariaDB
-		all       = wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata
-		depends   = wire.LongPassword | wire.QueryAttributes | all
-	)
-	for _, c := range []struct {
-		name    string
-		servers [2]server // primary, replica
-		want    wire.Capability
-	}{
-		{"nobody has answered yet", [2]server{}, wire.LongPassword},
-		{"MySQL", [2]server{{my, "9.7.0"}, {my, "8.0.23"}}, wire.LongPassword | wire.QueryAttributes},
-		{"one server has not answered yet", [2]server{{my, "8.4.0"}, {}}, wire.LongPassword | wire.QueryAttributes},
-		{"a MySQL that is a little too old", [2]server{{my, "8.0.22-log"}, {my, "8.4.0"}}, wire.LongPassword},
-		{"MySQL 5.7 as replica", [2]server{{my, "8.4.0"}, {my, "5.7.44"}}, wire.LongPassword},
-		{"MariaDB", [2]server{{maria, "10.11.6-MariaDB"}, {maria, "11.4.2-MariaDB-log"}}, all},
-		{"MariaDB 10.5", [2]server{{maria, "10.5.2-MariaDB"}, {maria, "10.11.6-MariaDB"}}, all &^ wire.MariaDBCacheMetadata},
-		{"MariaDB 10.2", [2]server{{maria, "10.2.1-MariaDB"}, {}}, wire.MariaDBProgress | wire.MariaDBStmtBulk},
-		{"both", [2]server{{maria, "10.11.6-MariaDB"}, {my, "8.4.0"}}, wire.LongPassword},
-		{"a version without numbers", [2]server{{my, "percona"}, {}}, wire.LongPassword},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t)
-			r.store.Update(func(d *backend.Draft) {
-				for i, st := range r.store.Load().States {
-					st := d.State(st.Server)
-					st.Flavor, st.Version = c.servers[i].flavor, c.servers[i].version
-				}
-			})
-			p, err := wiretest.Login(r.dial(), wiretest.Credentials{User: "app", Password: "pw"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := p.Greeting.Capabilities & depends; got != c.want {
-				t.Errorf("offers %#x, want %#x", uint64(got), uint64(c.want))
-			}
-			if p.Greeting.Collation != wire.CollationUTF8MB4 { // H01: whether servers answer or not
-				t.Errorf("collation %d", p.Greeting.Collation)
-			}
-		})
 	}
 }
