@@ -47,8 +47,10 @@ func (b *session) state(ctx context.Context) (map[string]string, error) {
 			return nil, err
 		}
 	}
-	if err := put(b.conn, "values of the session", queries.inSession); err != nil {
-		return nil, err
+	for what, query := range queries.inSession {
+		if err := put(b.conn, what, query); err != nil {
+			return nil, err
+		}
 	}
 	// Variables last: the queries above are no business of theirs.
 	for _, v := range []struct{ prefix, query string }{
@@ -66,7 +68,7 @@ func (b *session) state(ctx context.Context) (map[string]string, error) {
 var stateQueries = map[lex.Flavor]struct {
 	ofServer     map[string]string
 	ofConnection map[string]string
-	inSession    string
+	inSession    map[string]string
 }{
 	lex.FlavorMariaDB: {
 		ofServer: map[string]string{
@@ -79,7 +81,10 @@ var stateQueries = map[lex.Flavor]struct {
 		},
 		// An open transaction shows in the variable in_transaction.
 		ofConnection: map[string]string{"locks": locks},
-		inSession:    "SELECT LAST_INSERT_ID(), (SELECT COUNT(*) FROM information_schema.USER_VARIABLES)",
+		inSession: map[string]string{
+			"values of the session": "SELECT LAST_INSERT_ID()",
+			"user variables":        "SELECT VARIABLE_NAME FROM information_schema.USER_VARIABLES ORDER BY 1",
+		},
 	},
 	lex.FlavorMySQL: {
 		ofServer: map[string]string{
@@ -98,7 +103,7 @@ var stateQueries = map[lex.Flavor]struct {
 			"user variables": "SELECT VARIABLE_NAME FROM performance_schema.user_variables_by_thread v " +
 				"JOIN performance_schema.threads t USING (THREAD_ID) WHERE t.PROCESSLIST_ID = ?",
 		},
-		inSession: "SELECT LAST_INSERT_ID()",
+		inSession: map[string]string{"values of the session": "SELECT LAST_INSERT_ID()"},
 	},
 }
 

@@ -315,6 +315,7 @@ type session struct {
 	inTransaction  int  // how many more statements the READ ONLY transaction has
 	over           bool // what the session is like is not known any more
 	hasSet         bool // SET has run in a READ ONLY transaction
+	hasAssigned    bool // so has SET of user variables to literals, which sessions take along
 	wasRefused     bool // a write has been refused or explained in a READ ONLY transaction
 }
 
@@ -424,6 +425,7 @@ func (b *session) stepTransaction(ctx context.Context) error {
 	b.wasRefused = b.wasRefused || b.facts.Classes&writes != 0
 	if b.facts.Classes&(1<<lex.Set|1<<lex.Use) != 0 {
 		b.hasSet, b.over = true, true
+		b.hasAssigned = b.facts.Flags.Has(lex.FlagPlainAssign)
 	}
 	if b.inTransaction--; b.inTransaction > 0 && b.facts.Classes&ends == 0 && !b.over {
 		return nil
@@ -499,6 +501,9 @@ func (b *session) check(ctx context.Context) string {
 func (b *session) mayChange(what string) bool {
 	if b.hasSet && (what == "session sql_mode" || strings.HasPrefix(what, "session character_set_") || strings.HasPrefix(what, "session collation_")) {
 		return true
+	}
+	if what == "user variables" {
+		return b.hasAssigned
 	}
 	com, isCount := strings.CutPrefix(what, "executed ")
 	if !isCount {
