@@ -2,7 +2,10 @@
 
 package integration
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // initSequences are what clients and frameworks send when they have logged in,
 // as the versions named do; those that were at hand were watched in a server's
@@ -43,6 +46,7 @@ var initSequences = []struct {
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE",
 		"SET autocommit=0", "COMMIT", "SET autocommit=1", "!ping",
 	}},
+	{who: "PyMySQL without autocommit, until it has it", sends: []string{"SET AUTOCOMMIT = 0", "SELECT v FROM a", "COMMIT", "SET AUTOCOMMIT = 1"}},
 	{who: "PyMySQL", sends: []string{"SET NAMES utf8mb4", "SET sql_mode='STRICT_TRANS_TABLES'", "SET AUTOCOMMIT = 1"}},
 	{who: "PyMySQL 1.1 with a collation", sends: []string{"SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci", "SET AUTOCOMMIT = 1"}},
 	{who: "mysqlclient", sends: []string{"SET NAMES utf8mb4", "SET SESSION sql_mode='STRICT_TRANS_TABLES'", "SET autocommit=1"}},
@@ -86,12 +90,43 @@ var initSequences = []struct {
 	}},
 }
 
+// autocommitOff is PyMySQL's and others' default: every statement begins a
+// transaction, on the primary, but between transactions nothing is held.
+var autocommitOff = []tale{
+	{name: "S25 without autocommit nothing is held between transactions", acts: []act{
+		{who: "A", do: "SET NAMES utf8mb4"},
+		{who: "A", do: "SET AUTOCOMMIT = 0"},
+		{who: "B", do: otherUser},
+		{who: "A", do: shadowed + " FOR UPDATE", on: onPrimary, want: "10"},
+		{who: "B", do: otherUser, errno: 1040},
+		{who: "A", do: "UPDATE a SET v = 11 WHERE id = 1"},
+		{who: "A", do: "ROLLBACK"},
+		{who: "B", do: otherUser},
+		{who: "A", do: "UPDATE a SET v = 12 WHERE id = 1", on: onPrimary},
+		{who: "A", do: "ROLLBACK"},
+		{who: "B", do: "SELECT v FROM a WHERE id = 1 FOR UPDATE", want: "10"},
+		{who: "A", do: "SELECT @@autocommit", want: "0"},
+		{who: "A", do: "SET AUTOCOMMIT = 1"},
+		{who: "B", do: "SELECT @@autocommit FOR UPDATE", want: "1"},
+		{who: "A", do: shadowed, on: onReplica, want: "10"},
+	}},
+	{name: "S25 a client without autocommit leaves none behind", acts: []act{
+		{who: "A", do: "SET autocommit = 0"},
+		{who: "A", do: "UPDATE a SET v = 12 WHERE id = 1"},
+		{who: "A", do: "COMMIT"},
+		{who: "B", do: "UPDATE a SET v = 10 WHERE id = 1"},
+		{who: "C", do: "/*master*/ SELECT v, @@autocommit FROM a WHERE id = 1", want: "10,1"},
+		{who: "A", do: "!reset"},
+		{who: "A", do: "/*master*/ SELECT v, @@autocommit FROM a WHERE id = 1", want: "10,1"},
+	}},
+}
+
 // TestCaseS20WhatClientsBeginWithPinsNothing sends what clients send first, with
 // one connection per server: the next read goes to a replica, and another
 // client gets the connection.
 func TestCaseS20WhatClientsBeginWithPinsNothing(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
-		var tales []tale
+		tales := slices.Clone(autocommitOff)
 		for _, q := range initSequences {
 			ta := tale{name: q.who, only: q.only}
 			for _, sql := range q.sends {

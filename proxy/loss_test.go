@@ -143,7 +143,10 @@ func TestStateOfAConnectionThatMayNotBeUsedAnyMoreIsNotSilentlyLost(t *testing.T
 			c.exec("BEGIN")
 			c.exec("INSERT INTO t VALUES (1)")
 		},
-		"autocommit off":    func(c *client) { c.exec("SET autocommit=0") },
+		"autocommit off": func(c *client) {
+			c.exec("SET autocommit=0")
+			c.exec("INSERT INTO t VALUES (1)")
+		},
 		"a temporary table": func(c *client) { c.exec("CREATE TEMPORARY TABLE tmp (a INT)") },
 		"a user variable":   func(c *client) { c.exec("SET @a=@b") },
 	} {

@@ -153,7 +153,22 @@ const loosePins = router.PinLastInsertID | router.PinFoundRows
 // Releasable reports whether the session holds nothing that only its present
 // server connection has.
 func (s *State) Releasable() bool {
-	return s.Pins&^loosePins == 0 && !s.InTransaction() && !s.Unread
+	return s.Pins&^loosePins == 0 && !s.Status.Has(wire.InTrans) && s.autocommitKnown() && !s.Unread
+}
+
+// autocommitChanged takes autocommit into the profile once it has been off: no
+// other session differs from a fresh one for its sake.
+func (s *State) autocommitChanged(value string) {
+	if _, set := s.Profile.Value("autocommit"); set || value != "ON" {
+		s.Profile = s.Profile.With("autocommit", value)
+	}
+}
+
+// autocommitKnown reports whether the profile says what the status does. It does
+// not if the server has not reported a change.
+func (s *State) autocommitKnown() bool {
+	value, _ := s.Profile.Value("autocommit")
+	return s.Status.Has(wire.Autocommit) == (value != "OFF")
 }
 
 // SessionChanges takes over what a server reports to have changed. It is
@@ -192,6 +207,7 @@ func (s *State) variableChanged(name, value string) {
 	if pool.Volatile(name) {
 		if name == "autocommit" {
 			s.reported++
+			s.autocommitChanged(value)
 		}
 		return
 	}

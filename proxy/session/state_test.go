@@ -137,7 +137,10 @@ func TestProfileFollowsReports(t *testing.T) {
 			schema:  "d", vars: []pool.Var{{Name: "foreign_key_checks", Value: "OFF"}, {Name: "time_zone", Value: "UTC"}},
 		},
 		"what changes by itself": {
-			reports: blocks(variable("statement_id", "7"), variable("last_gtid", "0-1-2"), variable("autocommit", "OFF"), variable("in_transaction", "1")), schema: "d",
+			reports: blocks(variable("statement_id", "7"), variable("last_gtid", "0-1-2"), variable("autocommit", "ON"), variable("in_transaction", "1")), schema: "d",
+		},
+		"autocommit once it was off": {
+			reports: blocks(variable("autocommit", "OFF"), variable("autocommit", "ON")), schema: "d", vars: []pool.Var{{Name: "autocommit", Value: "ON"}},
 		},
 		"what cannot be carried elsewhere": {reports: variable("timestamp", "12345.0"), schema: "d", pins: router.PinOpaque},
 		"a value that cannot be quoted":    {reports: variable("init_connect", `it's`), schema: "d", pins: router.PinOpaque},
@@ -185,6 +188,28 @@ func TestTheCollationOfACharacterSetIsAwaited(t *testing.T) {
 		s.Unread = true
 		if s.SessionChanges(together); s.Unread {
 			t.Errorf("%q: still awaited", together)
+		}
+	}
+}
+
+func TestWithoutAutocommitNothingIsHeldBetweenTransactions(t *testing.T) {
+	s := fresh(utf8mb4, "", 0)
+	for _, st := range []struct {
+		text       string
+		reports    []byte
+		status     wire.Status
+		releasable bool
+	}{
+		{"SET autocommit=0", variable("autocommit", "OFF"), 0, true},
+		{"INSERT INTO t VALUES (1)", nil, wire.InTrans, false},
+		{"COMMIT", nil, 0, true},
+		{"SET autocommit=1", variable("autocommit", "ON"), wire.Autocommit, true},
+		{"SET autocommit=0", nil, 0, false}, // not reported: elsewhere it would be on
+	} {
+		run(t, s, st.text, st.reports, ok(st.status))
+		s.Pins = 0 // not the subject
+		if got := s.Releasable(); got != st.releasable {
+			t.Errorf("after %s: releasable %v", st.text, got)
 		}
 	}
 }
