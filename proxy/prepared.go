@@ -161,7 +161,10 @@ func (s *Session) stmtExecute() error {
 		return s.answerError(e)
 	}
 	e, ok := s.parseExecute(p.Params)
-	if !ok {
+	switch {
+	case !ok && !e.Bound && s.state.Mode.Flavor != lex.FlavorMySQL: // measured, MariaDB 10.11
+		return s.answerError(wire.NewErr(wire.CodeWrongArguments, "Incorrect arguments to mysqld_stmt_execute"))
+	case !ok:
 		return s.answerMalformed()
 	}
 	p.BindExecute(s.cmd.payload, &e)
@@ -264,6 +267,7 @@ func (s *Session) rebuildExecute(c *pool.Conn) error {
 func (s *Session) executeDone(c *pool.Conn) {
 	p := s.executing
 	s.definitionsSent(c, p)
+	p.Stuck = p.LongData && s.response.ErrCode != 0
 	p.LongData = false
 	p.Cursor = s.execute.Flags != 0 && s.response.StatusSeen && s.response.Status.Has(wire.CursorExists)
 	s.repin()
@@ -298,7 +302,11 @@ func (s *Session) stmtFetch() error {
 		return err
 	}
 	if s.pinned == nil || !p.Cursor {
-		return s.answerError(wire.NewErr(codeNoOpenCursor, "The statement (%d) has no open cursor.", p.ID))
+		text := "The statement (%d) has no open cursor"
+		if s.state.Mode.Flavor == lex.FlavorMySQL {
+			text += "."
+		}
+		return s.answerError(wire.NewErr(codeNoOpenCursor, text, p.ID))
 	}
 	return s.onPinned(p, wire.ResponseRows)
 }
@@ -309,6 +317,10 @@ func (s *Session) stmtReset() error {
 	p, err := s.statement()
 	if p == nil {
 		return err
+	}
+	if p.Stuck {
+		p.Stuck = false
+		s.closeOnServers(p.ID)
 	}
 	had := p.Cursor || p.LongData
 	p.Cursor, p.LongData, p.Failed = false, false, nil
@@ -343,6 +355,20 @@ func (s *Session) stmtClose() error {
 		return err
 	}
 	s.prepared.Remove(id)
+	s.closeOnServers(id)
+	s.repin()
+	if s.pinned != nil && s.state.Releasable() {
+		c := s.pinned
+		s.pinned = nil
+		if !(c == s.last && s.lastHeld) {
+			s.park(c)
+		}
+	}
+	return nil
+}
+
+// closeOnServers closes a statement on all connections of the session.
+func (s *Session) closeOnServers(id uint32) {
 	for i := 0; i < len(s.leases); {
 		wasParked := s.leases[i].parked
 		c, ok := s.leases[i].conn, true
@@ -369,15 +395,6 @@ func (s *Session) stmtClose() error {
 			i++
 		}
 	}
-	s.repin()
-	if s.pinned != nil && s.state.Releasable() {
-		c := s.pinned
-		s.pinned = nil
-		if !(c == s.last && s.lastHeld) {
-			s.park(c)
-		}
-	}
-	return nil
 }
 
 // stmtSendLongData carries COM_STMT_SEND_LONG_DATA, which has no answer. The

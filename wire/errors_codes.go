@@ -38,6 +38,7 @@ const (
 	CodeDeadlock              = 1213
 	CodeUserLimitReached      = 1226
 	CodeSpecificAccessDenied  = 1227
+	CodeWrongArguments        = 1210 // Incorrect arguments to ...
 	CodeUnknownStmt           = 1243 // Unknown prepared statement handler
 	CodeNotSupportedAuthMode  = 1251
 	CodeUnknownCollation      = 1273

@@ -29,6 +29,9 @@ type Prepared struct {
 	// Metadata is a hash of the column definitions that the client has been sent
 	// last; see wire.Response.
 	Metadata uint64
+	// Stuck says that an execution with parameters sent ahead has failed: they
+	// may be why, and the server then repeats the error until COM_STMT_RESET.
+	Stuck bool
 	// Failed is the error of sending a parameter ahead. That command has no
 	// answer, so the next execution is answered by it.
 	Failed *wire.Err
