@@ -14,9 +14,9 @@ type Accounts interface {
 	// Find returns what is known of an account, nil if there is none, and what
 	// its sessions go by towards the servers: nil is the configuration's
 	// password. It may ask a server.
-	Find(ctx context.Context, user string) (auth.Verifier, *pool.Credential)
+	Find(ctx context.Context, user, client string) (auth.Verifier, *pool.Credential)
 	// Judge finds out whether an offer is right that the verifier could not
-	// tell about; client is the client's host. An error in it is for the client
+	// tell about. client is the client's host, here and above. An error in it is for the client
 	// and ends the login.
 	Judge(ctx context.Context, user, client string, offer auth.Offer) (auth.Fast, *pool.Credential, error)
 }
@@ -25,13 +25,13 @@ type Accounts interface {
 type listed map[string]*User
 
 // Find implements Accounts.
-func (l listed) Find(ctx context.Context, name string) (auth.Verifier, *pool.Credential) {
+func (l listed) Find(ctx context.Context, name, client string) (auth.Verifier, *pool.Credential) {
 	u := l[name]
 	switch {
 	case u == nil:
 		return nil, nil
 	case u.Hash != nil:
-		return u.Hash.Find(ctx, name)
+		return u.Hash.Find(ctx, name, client)
 	}
 	return u.Verifier, nil
 }

@@ -27,7 +27,7 @@ func (s *Session) authenticate(cfg *Config, name string, start func(*auth.Server
 	}
 	var credential *pool.Credential
 	if u := cfg.Users[name]; u == nil || s.meets(u.Transport) {
-		x.Account, credential = accounts.Find(ctx, name)
+		x.Account, credential = accounts.Find(ctx, name, s.host())
 	} // else the password does not matter, and nobody learns whether it is right
 	step, err := start(&x), error(nil)
 	for step.Verdict == auth.Continue || step.Verdict == auth.Judge {

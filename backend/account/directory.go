@@ -15,9 +15,12 @@ import (
 
 // Authority is who knows whether a password is right.
 type Authority interface {
-	// Try lets the user prove itself. The error contains a *wire.Err if it was
+	// Try lets the user prove itself; client is its address, "" if ByClient is
+	// false. The error contains a *wire.Err if it was
 	// refused, auth.ErrHashOnly if the credential lacks the password.
-	Try(ctx context.Context, user string, c *pool.Credential) error
+	Try(ctx context.Context, user, client string, c *pool.Credential) error
+	// ByClient reports whether it matters where a client comes from.
+	ByClient() bool
 	// NativeHashes returns the hashes of the accounts of this name that
 	// mysql_native_password checks. all: there are no others of the name, as far
 	// as can be read.
@@ -40,11 +43,21 @@ type Directory struct {
 
 	mu       sync.Mutex // never held while the authority is asked
 	recheck  time.Duration
-	accounts map[string]*account // those known or being tried
+	accounts map[who]*account // those known or being tried
 	limits   limiter
 }
 
-// account is one account by name.
+// who is an account by name, and where its client comes from if that matters.
+type who struct{ user, client string }
+
+func (d *Directory) who(user, client string) who {
+	if !d.authority.ByClient() {
+		client = ""
+	}
+	return who{user, client}
+}
+
+// account is one account.
 type account struct {
 	// turns has a place for one: offers of the same user are tried one by one,
 	// so that the second of two that are the same need not be. checks is the
@@ -68,7 +81,7 @@ type known struct {
 // New returns a directory that knows nobody. What it knows is good for the time
 // recheck; later logins have the authority confirm it first. 0 = for ever.
 func New(authority Authority, recheck time.Duration) *Directory {
-	return &Directory{authority: authority, now: time.Now, room: maxKnown, recheck: recheck, accounts: map[string]*account{}}
+	return &Directory{authority: authority, now: time.Now, room: maxKnown, recheck: recheck, accounts: map[who]*account{}}
 }
 
 // SetRecheck changes the time what is known is good for.
@@ -79,10 +92,10 @@ func (d *Directory) SetRecheck(recheck time.Duration) {
 }
 
 // Find returns what is known of an account, and the credential that goes with
-// it, nil if nothing is. What has not been confirmed for a while is confirmed
+// it, nil if nothing is; client is the client's host. What has not been confirmed for a while is confirmed
 // first, for which ctx may bound the wait.
-func (d *Directory) Find(ctx context.Context, user string) (auth.Verifier, *pool.Credential) {
-	k := d.confirmed(ctx, user)
+func (d *Directory) Find(ctx context.Context, user, client string) (auth.Verifier, *pool.Credential) {
+	k := d.confirmed(ctx, d.who(user, client))
 	if k == nil {
 		return verifier{}, nil
 	}
@@ -90,25 +103,25 @@ func (d *Directory) Find(ctx context.Context, user string) (auth.Verifier, *pool
 }
 
 // confirmed returns what is known of an account, as of now.
-func (d *Directory) confirmed(ctx context.Context, user string) *known {
-	if k, fresh := d.look(user); k == nil || fresh {
+func (d *Directory) confirmed(ctx context.Context, w who) *known {
+	if k, fresh := d.look(w); k == nil || fresh {
 		return k
 	}
-	a := d.enter(user)
-	defer d.leave(user, a)
+	a := d.enter(w)
+	defer d.leave(w, a)
 	if !take(ctx, a.checks) {
 		return nil
 	}
 	defer func() { <-a.checks }()
-	k, fresh := d.look(user)
+	k, fresh := d.look(w)
 	if k == nil || fresh {
 		return k // somebody else has confirmed it meanwhile
 	}
-	switch err := d.authority.Try(ctx, user, k.credential); judge(err) {
+	switch err := d.authority.Try(ctx, w.user, w.client, k.credential); judge(err) {
 	case admitted:
-		return d.learn(user, k.verifier, k.credential)
+		return d.learn(w, k.verifier, k.credential)
 	case refused, lacking:
-		d.forget(user, k)
+		d.forget(w, k)
 		return nil
 	}
 	// Nobody to ask. As long as that is so, what was true last is of no use to
@@ -124,13 +137,14 @@ func (d *Directory) Judge(ctx context.Context, user, client string, offer auth.O
 	if !d.allow(user, client) {
 		return auth.Wrong, nil, errThrottled
 	}
-	a := d.enter(user)
-	defer d.leave(user, a)
+	w := d.who(user, client)
+	a := d.enter(w)
+	defer d.leave(w, a)
 	if !take(ctx, a.turns) {
 		return auth.Wrong, nil, context.Cause(ctx)
 	}
 	defer func() { <-a.turns }()
-	if k, fresh := d.look(user); k != nil && fresh && k.matches(&offer) {
+	if k, fresh := d.look(w); k != nil && fresh && k.matches(&offer) {
 		d.refund(user, client)
 		return auth.Right, k.credential, nil
 	}
@@ -141,11 +155,11 @@ func (d *Directory) Judge(ctx context.Context, user, client string, offer auth.O
 		}
 		return outcome, nil, nil
 	}
-	err := d.authority.Try(ctx, user, credential)
+	err := d.authority.Try(ctx, w.user, w.client, credential)
 	switch judge(err) {
 	case admitted:
 		d.refund(user, client)
-		return auth.Right, d.learn(user, credential.Verifier(), credential).credential, nil
+		return auth.Right, d.learn(w, credential.Verifier(), credential).credential, nil
 	case lacking:
 		d.refund(user, client)
 		return auth.Unknown, nil, nil
@@ -188,10 +202,10 @@ func (k *known) matches(offer *auth.Offer) bool {
 }
 
 // look returns what is known, and whether it need not be confirmed.
-func (d *Directory) look(user string) (k *known, fresh bool) {
+func (d *Directory) look(w who) (k *known, fresh bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a := d.accounts[user]
+	a := d.accounts[w]
 	if a == nil || a.known == nil {
 		return nil, false
 	}
@@ -203,10 +217,10 @@ func (d *Directory) look(user string) (k *known, fresh bool) {
 
 // learn keeps what has just proved right. What was known before is out of date,
 // unless it is the same.
-func (d *Directory) learn(user string, v auth.Verifier, c *pool.Credential) *known {
+func (d *Directory) learn(w who, v auth.Verifier, c *pool.Credential) *known {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a := d.accounts[user] // the caller is in it
+	a := d.accounts[w] // the caller is in it
 	if old := a.known; old != nil && old.credential != c {
 		if same(old.credential, c) {
 			c = old.credential
@@ -230,10 +244,10 @@ func same(a, b *pool.Credential) bool {
 }
 
 // forget drops what has turned out not to be true any more.
-func (d *Directory) forget(user string, k *known) {
+func (d *Directory) forget(w who, k *known) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if a := d.accounts[user]; a != nil && a.known != nil && a.known.credential == k.credential {
+	if a := d.accounts[w]; a != nil && a.known != nil && a.known.credential == k.credential {
 		k.credential.Retire()
 		a.known = nil
 	}
@@ -241,33 +255,33 @@ func (d *Directory) forget(user string, k *known) {
 
 // forgetAny makes room. d.mu is held.
 func (d *Directory) forgetAny() {
-	for user, a := range d.accounts {
+	for w, a := range d.accounts {
 		if a.known != nil && a.trying == 0 {
 			a.known.credential.Retire()
-			delete(d.accounts, user)
+			delete(d.accounts, w)
 			return
 		}
 	}
 }
 
 // enter keeps an account in the books until leave.
-func (d *Directory) enter(user string) *account {
+func (d *Directory) enter(w who) *account {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a := d.accounts[user]
+	a := d.accounts[w]
 	if a == nil {
 		a = &account{turns: make(chan struct{}, 1), checks: make(chan struct{}, 1)}
-		d.accounts[user] = a
+		d.accounts[w] = a
 	}
 	a.trying++
 	return a
 }
 
-func (d *Directory) leave(user string, a *account) {
+func (d *Directory) leave(w who, a *account) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a.trying--; a.trying == 0 && a.known == nil {
-		delete(d.accounts, user)
+		delete(d.accounts, w)
 	}
 }
 

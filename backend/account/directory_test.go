@@ -24,13 +24,19 @@ type truth struct {
 	readable  bool            // NativeHashes works
 	tries     int
 	slow      time.Duration
+	from      string // the one address accounts may come from; "" = it does not matter
 }
 
-func (w *truth) Try(_ context.Context, user string, c *pool.Credential) error {
+func (w *truth) ByClient() bool { return w.from != "" }
+
+func (w *truth) Try(_ context.Context, user, client string, c *pool.Credential) error {
 	time.Sleep(w.slow) // of a synctest bubble
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tries++
+	if w.from != "" && client != w.from {
+		return wire.NewErr(wire.CodeAccessDenied, "Access denied from there")
+	}
 	password, ok := w.passwords[user]
 	right := c.Password == password
 	switch {
@@ -91,11 +97,11 @@ func mustJudge(t *testing.T, d *Directory, user string, o auth.Offer, want auth.
 func TestWhatHasProvedRightIsKnown(t *testing.T) {
 	w := newTruth()
 	d := New(w, recheck)
-	if v, c := d.Find(context.Background(), "app"); c != nil || v.CheckPassword([]byte("old")) != auth.Unknown {
+	if v, c := d.Find(context.Background(), "app", "10.0.0.1"); c != nil || v.CheckPassword([]byte("old")) != auth.Unknown {
 		t.Fatal("something is known of an account nobody has used")
 	}
 	c := mustJudge(t, d, "app", offer("old"), auth.Right)
-	v, found := d.Find(context.Background(), "app")
+	v, found := d.Find(context.Background(), "app", "10.0.0.1")
 	salt := auth.NewSalt()
 	switch {
 	case found != c:
@@ -109,7 +115,7 @@ func TestWhatHasProvedRightIsKnown(t *testing.T) {
 		t.Errorf("the same offer makes another credential, or was tried again: %d tries", w.tries)
 	}
 	mustJudge(t, d, "app", offer("wrong"), auth.Wrong)
-	if _, found := d.Find(context.Background(), "app"); found != c {
+	if _, found := d.Find(context.Background(), "app", "10.0.0.1"); found != c {
 		t.Error("a wrong offer has changed what is known")
 	}
 }
@@ -128,11 +134,11 @@ func TestWhatTheServersChangeHoldsAfterTheRecheck(t *testing.T) {
 				mustJudge(t, d, "app", offer("old"), auth.Right)
 				w.set(func() { change(w) })
 				time.Sleep(recheck - 1)
-				if _, c := d.Find(t.Context(), "app"); c == nil || w.tries != 1 {
+				if _, c := d.Find(t.Context(), "app", "10.0.0.1"); c == nil || w.tries != 1 {
 					t.Fatal("looked again too early")
 				}
 				time.Sleep(1)
-				if v, c := d.Find(t.Context(), "app"); c != nil || v.CheckPassword([]byte("old")) == auth.Right {
+				if v, c := d.Find(t.Context(), "app", "10.0.0.1"); c != nil || v.CheckPassword([]byte("old")) == auth.Right {
 					t.Fatal("the old password is still known")
 				}
 				mustJudge(t, d, "app", offer("old"), auth.Wrong)
@@ -159,7 +165,7 @@ func TestAnUnchangedAccountKeepsItsCredential(t *testing.T) {
 		c := mustJudge(t, d, "app", offer("old"), auth.Right)
 		for range 3 {
 			time.Sleep(recheck)
-			if _, found := d.Find(t.Context(), "app"); found != c {
+			if _, found := d.Find(t.Context(), "app", "10.0.0.1"); found != c {
 				t.Fatal("another credential")
 			}
 		}
@@ -177,7 +183,7 @@ func TestWhatIsKnownOutlivesServersThatCannotBeAsked(t *testing.T) {
 			c := mustJudge(t, d, "app", offer("old"), auth.Right)
 			w.set(func() { w.err = down })
 			time.Sleep(recheck)
-			if _, found := d.Find(t.Context(), "app"); found != c {
+			if _, found := d.Find(t.Context(), "app", "10.0.0.1"); found != c {
 				t.Error("forgotten although nobody has said that it is wrong")
 			}
 			if outcome, _, err := d.Judge(t.Context(), "app", "h", offer("new")); outcome != auth.Wrong || !errors.Is(err, down) {
@@ -196,7 +202,7 @@ func TestManyClientsAtOnceAreOneTry(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 500 {
 				wg.Go(func() {
-					if v, _ := d.Find(t.Context(), "app"); v.CheckPassword([]byte("old")) != auth.Right {
+					if v, _ := d.Find(t.Context(), "app", "10.0.0.1"); v.CheckPassword([]byte("old")) != auth.Right {
 						// As many clients as these have more than a burst of offers.
 						if outcome, _, err := d.Judge(t.Context(), "app", fmt.Sprint(&v), offer("old")); outcome != auth.Right {
 							t.Errorf("%d %v", outcome, err)
@@ -222,7 +228,7 @@ func TestNativeAnswersAreEnoughWhereTheHashCanBeRead(t *testing.T) {
 	if c.Native == nil || c.Password != "" {
 		t.Errorf("credential %+v", c)
 	}
-	v, _ := d.Find(t.Context(), "nat")
+	v, _ := d.Find(t.Context(), "nat", "10.0.0.1")
 	if o := nativeOffer("pw"); v.CheckResponse(o.Plugin, o.Salt, o.Response) != auth.Right || v.CheckPassword([]byte("pw")) != auth.Right {
 		t.Error("not known afterwards")
 	}
@@ -346,5 +352,21 @@ func TestParseHashes(t *testing.T) {
 		if _, _, err := parseHashes(answer); err == nil {
 			t.Errorf("%q is taken for an answer", answer)
 		}
+	}
+}
+
+func TestAccountsMayDependOnWhereAClientIs(t *testing.T) {
+	w := newTruth()
+	w.from = "10.0.0.1"
+	d := New(w, recheck)
+	c := mustJudge(t, d, "app", offer("old"), auth.Right)
+	if _, found := d.Find(t.Context(), "app", "10.0.0.1"); found != c {
+		t.Error("not known where it was shown")
+	}
+	if _, found := d.Find(t.Context(), "app", "10.0.0.2"); found != nil {
+		t.Error("known elsewhere")
+	}
+	if outcome, _, _ := d.Judge(t.Context(), "app", "10.0.0.2", offer("old")); outcome != auth.Wrong {
+		t.Error("let in elsewhere")
 	}
 }

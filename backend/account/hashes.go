@@ -29,7 +29,7 @@ func ParseHash(text string) (Hash, bool) {
 type Hashes map[string]Hash
 
 // Try implements Authority.
-func (h Hashes) Try(_ context.Context, user string, c *pool.Credential) error {
+func (h Hashes) Try(_ context.Context, user, _ string, c *pool.Credential) error {
 	if hash, ok := h[user]; ok && hash.matches(c) {
 		return nil
 	}
@@ -50,6 +50,9 @@ func (h Hash) matches(c *pool.Credential) bool {
 	got := key.Hash()
 	return subtle.ConstantTimeCompare(got[:], h.Native[:]) == 1
 }
+
+// ByClient implements Authority.
+func (Hashes) ByClient() bool { return false }
 
 // NativeHashes implements Authority.
 func (h Hashes) NativeHashes(_ context.Context, user string) (hashes [][sha1.Size]byte, all bool, err error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,9 +17,10 @@ import (
 
 // Servers is the Authority that the servers are: whoever they let in is let in.
 type Servers struct {
-	store   *backend.Store
-	pools   *pool.Pools
-	monitor atomic.Pointer[pool.Login]
+	store    *backend.Store
+	pools    *pool.Pools
+	monitor  atomic.Pointer[pool.Login]
+	byClient atomic.Bool
 }
 
 // NewServers returns the servers of a store.
@@ -33,9 +35,17 @@ func (s *Servers) SetMonitor(user, password string) {
 	s.monitor.Store(&pool.Login{User: user, Credential: &pool.Credential{Password: password}})
 }
 
-// Try implements Authority: it logs in as the user.
-func (s *Servers) Try(ctx context.Context, user string, c *pool.Credential) error {
-	_, err := s.ask(ctx, pool.Login{User: user, Credential: c}, "")
+// SetByClient says whether any server is told of clients' addresses.
+func (s *Servers) SetByClient(told bool) { s.byClient.Store(told) }
+
+// ByClient implements Authority.
+func (s *Servers) ByClient() bool { return s.byClient.Load() }
+
+// Try implements Authority: it logs in as the user, from where the client is if
+// servers are told.
+func (s *Servers) Try(ctx context.Context, user, client string, c *pool.Credential) error {
+	from, _ := netip.ParseAddr(client) // a UNIX socket has none
+	_, err := s.ask(ctx, pool.Login{User: user, Credential: c, Client: from}, "")
 	return err
 }
 

@@ -79,7 +79,9 @@ func (d *Dialer) secret(login *Login) (*Credential, bool) {
 // asks nothing: that the login works is the answer. An ERR of the server is
 // returned as *wire.Err inside the error.
 func (ps *Pools) Ask(ctx context.Context, server *backend.Server, login Login, query string) (string, error) {
-	c, err := ps.dialer.Load().dial(ctx, server, login, &Profile{Collation: askCollation})
+	d := ps.dialer.Load()
+	login.Client = d.clientFor(server, login.Client)
+	c, err := d.dial(ctx, server, login, &Profile{Collation: askCollation})
 	if err != nil {
 		return "", err
 	}

@@ -80,6 +80,7 @@ func newDaemon(path string, cfg *conf.Config, log *logger) (*daemon, error) {
 	d.monitor = monitor.New(store, monitorConfig(cfg), monitor.Options{OnChange: d.backendChanged})
 	d.servers = account.NewServers(store, d.pools)
 	d.servers.SetMonitor(cfg.Monitor.Username, cfg.Monitor.Password.Reveal())
+	d.servers.SetByClient(tellsClients(cfg))
 	d.accounts = account.New(d.servers, cfg.Auth.Recheck)
 	d.proxy = proxy.New(proxyConfig(cfg, d.accounts), proxy.Deps{
 		Store: store, Pools: d.pools, Writes: &causal.Log{}, Report: d.monitor.Report, Log: log.Logger,

@@ -49,6 +49,7 @@ func (d *daemon) reload(_ context.Context, dryRun bool) ([]conf.Change, error) {
 	d.pools.Configure(serverDialer(next), poolLimits(next))
 	d.monitor.SetConfig(monitorConfig(next))
 	d.servers.SetMonitor(next.Monitor.Username, next.Monitor.Password.Reveal())
+	d.servers.SetByClient(tellsClients(next))
 	d.proxy.Configure(proxyConfig(next, d.accounts))
 	d.console.SetCredentials(consoleCredentials(next))
 	d.console.SetEncryption(consoleEncryption(next))

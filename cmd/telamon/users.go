@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rsa"
+	"slices"
 
 	"github.com/telamondb/telamon/backend"
 	"github.com/telamondb/telamon/backend/account"
@@ -43,4 +44,10 @@ func serverKeys(cfg *conf.Config) func(*backend.Server) *rsa.PublicKey {
 		keys[b.Address], _ = auth.ParsePublicKey(b.PublicKeyPEM) // conf has checked it; nil if there is none
 	}
 	return func(s *backend.Server) *rsa.PublicKey { return keys[s.String()] }
+}
+
+// tellsClients reports whether any server is told where clients come from, so
+// that its accounts may be another's for each.
+func tellsClients(cfg *conf.Config) bool {
+	return slices.ContainsFunc(cfg.Backends, func(b conf.Backend) bool { return b.ProxyProtocol })
 }
