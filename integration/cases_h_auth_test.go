@@ -61,7 +61,7 @@ func (a attempt) make(t testing.TB, addr string) []string {
 	if err := nc.SetDeadline(time.Now().Add(rawTimeout)); err != nil {
 		t.Fatal(err)
 	}
-	c := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc)}
+	c := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), w: nc}
 	greeting := c.greeting()
 	if a.again {
 		first := attempt{network: a.network, encrypted: a.encrypted, user: localserver.AppUser, password: localserver.AppPassword}
@@ -140,7 +140,7 @@ func (c *rawClient) encrypt(h *wire.HandshakeResponse) {
 	if err := secure.HandshakeContext(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
-	c.nc, c.r = secure, bufio.NewReader(secure)
+	c.nc, c.r, c.w = secure, bufio.NewReader(secure), secure
 }
 
 // exchange goes on after the login has been sent, until it is decided.

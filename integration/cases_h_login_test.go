@@ -82,7 +82,7 @@ func helloFrom(t *testing.T, addr string) (*rawClient, *wire.HandshakeV10) {
 	}
 	t.Cleanup(func() { nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(rawTimeout))
-	c := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), caps: attemptCapabilities | wire.DeprecateEOF}
+	c := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), w: nc, caps: attemptCapabilities | wire.DeprecateEOF}
 	return c, c.greeting()
 }
 
@@ -432,7 +432,7 @@ func answeredFrom(t *testing.T, from, addr string) []byte {
 	}
 	defer nc.Close()
 	_ = nc.SetDeadline(time.Now().Add(rawTimeout))
-	r := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc)}
+	r := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), w: nc}
 	return r.payload()
 }
 
