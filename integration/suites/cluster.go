@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telamondb/telamon/internal/certs"
 	"github.com/telamondb/telamon/internal/localproxy"
 	"github.com/telamondb/telamon/internal/localserver"
 )
@@ -22,8 +23,9 @@ type target struct {
 	ports   []*localserver.Port
 }
 
-// startTarget starts servers and, with a program, the proxy as it is by default
-// but for the guard: suites sleep, and delete without WHERE.
+// startTarget starts servers with TLS and, with a program, the proxy as it is by
+// default but for TLS on both sides and the guard: suites sleep, and delete
+// without WHERE.
 func startTarget(ctx context.Context, f localserver.Flavour, args []string, program string) (_ *target, err error) {
 	t := &target{}
 	defer func() {
@@ -31,7 +33,11 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 			err = errors.Join(err, t.close())
 		}
 	}()
-	t.cluster, err = localserver.StartCluster(ctx, localserver.ClusterOptions{Flavour: f, Replicas: 2, Args: args})
+	encryption, err := serverTLS()
+	if err != nil {
+		return nil, err
+	}
+	t.cluster, err = localserver.StartCluster(ctx, localserver.ClusterOptions{Flavour: f, Replicas: 2, Args: args, TLS: encryption})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +54,13 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 		Settings: map[string]string{
 			"guard":       "dml_without_where = \"allow\"\ndenied_functions = []",
 			"maintenance": "hold = \"0s\"\nslow_start = \"0s\"",
+			// A machine that is busy with the tests is no dead server.
+			"monitor":   "timeout = \"20s\"\nfall = 5",
+			"proxy.tls": `mode = "preferred"`,
 		},
+	}
+	for i := range cfg.Backends {
+		cfg.Backends[i].Settings = "[backends.tls]\nmode = \"preferred\""
 	}
 	for _, address := range []*string{&cfg.Listen, &cfg.Console, &cfg.HTTP} {
 		port, err := localserver.ReservePort()
@@ -62,6 +74,20 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 		return nil, err
 	}
 	return t, t.awaitBackends(ctx)
+}
+
+// serverTLS is a certificate for the servers: MariaDB 10.11 makes none by itself.
+func serverTLS() (*localserver.TLS, error) {
+	authority, err := certs.NewAuthority(certs.Request{Name: "authority of the suites"})
+	if err != nil {
+		return nil, err
+	}
+	server, err := authority.Issue(certs.Request{Name: "server", Hosts: []string{host, "localhost"}})
+	if err != nil {
+		return nil, err
+	}
+	key, err := server.KeyPEM()
+	return &localserver.TLS{Cert: server.CertPEM(), Key: key, CA: authority.CertPEM()}, err
 }
 
 func (t *target) logInDirectly(ctx context.Context) error {

@@ -37,20 +37,28 @@ func loadExclusions() (exclusions, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		test, reason, ok := strings.Cut(line, " -- ")
-		fields := strings.Fields(test)
-		if !ok || len(fields) != 3 || strings.TrimSpace(reason) == "" {
+		e, ok := parseExclusion(line)
+		if !ok {
 			return nil, fmt.Errorf("exclusions.txt:%d: want `suite server test -- reason`", number)
 		}
-		if !known[fields[0]] {
-			return nil, fmt.Errorf("exclusions.txt:%d: there is no suite %q", number, fields[0])
+		if !known[e.suite] {
+			return nil, fmt.Errorf("exclusions.txt:%d: there is no suite %q", number, e.suite)
 		}
-		if _, err := path.Match(fields[2], ""); err != nil {
+		if _, err := path.Match(e.pattern, ""); err != nil {
 			return nil, fmt.Errorf("exclusions.txt:%d: %w", number, err)
 		}
-		list = append(list, exclusion{fields[0], fields[1], fields[2], strings.TrimSpace(reason)})
+		list = append(list, e)
 	}
 	return list, nil
+}
+
+// parseExclusion reads one line. The name of a test may have spaces in it.
+func parseExclusion(line string) (exclusion, bool) {
+	where, reason, ok := strings.Cut(line, " -- ")
+	suite, where, ok2 := strings.Cut(where, " ")
+	flavour, pattern, ok3 := strings.Cut(where, " ")
+	e := exclusion{suite, flavour, strings.TrimSpace(pattern), strings.TrimSpace(reason)}
+	return e, ok && ok2 && ok3 && e.pattern != "" && e.reason != ""
 }
 
 // of are the patterns for one suite on one flavour.
