@@ -11,6 +11,7 @@ import (
 	"github.com/telamondb/telamon/internal/localserver"
 )
 
+// MINEFIELD P12.
 func TestABigResultTakesNoMemory(t *testing.T) {
 	const limit = 32 << 20
 	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
