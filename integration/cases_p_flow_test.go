@@ -164,6 +164,13 @@ var casesInterleaved = []rawCase{
 		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", "1\n")
 		ping()
 	}},
+	{id: "S24", title: "IS NULL that means the last insert id", talk: func(c *rawClient) {
+		c.query("SET sql_auto_is_null = 1")
+		c.query("INSERT INTO a (v) VALUES (5)")
+		c.query("SELECT * FROM a WHERE id IS NULL")
+		c.query("SET sql_auto_is_null = 0")
+		c.query("SELECT * FROM a WHERE id IS NULL")
+	}},
 	{id: "PS21", title: "no metadata for a client that cannot do without", only: "MySQL", talk: func(c *rawClient) {
 		c.query("SET resultset_metadata = NONE")
 		c.query("SELECT 1, 'x'")

@@ -57,12 +57,12 @@ func TestR03NothingOldIsReadWhileThePrimaryIsAway(t *testing.T) {
 				} {
 					begin := time.Now()
 					got, err := q.client.ask(q.sql)
-					if _, err := q.client.ask("COMMIT"); err != nil && errno(err) != 2003 {
+					if _, err := q.client.ask("COMMIT"); err != nil && errno(err) != 1429 {
 						t.Errorf("COMMIT behind %s: %v", q.name, err)
 					}
 					switch took := time.Since(begin); {
-					case q.want == "" && noPrimary == "error" && errno(err) != 2003:
-						t.Errorf("%s: got %q, %v, want error 2003", q.name, got, err)
+					case q.want == "" && noPrimary == "error" && errno(err) != 1429:
+						t.Errorf("%s: got %q, %v, want error 1429", q.name, got, err)
 					case (q.want != "" || noPrimary == "replica") && err != nil:
 						t.Errorf("%s: %v", q.name, err)
 					case q.want != "" && got != q.want:
@@ -94,7 +94,7 @@ func TestR01AnOldPrimaryThatIsReadOnlyIsReadOn(t *testing.T) {
 		}
 		eventually(t, 5*time.Second, "it still counts as the primary", func() (bool, error) {
 			_, err := client.ask("DELETE FROM w WHERE id = 2")
-			return errno(err) == 2003, nil
+			return errno(err) == 1429, nil
 		})
 		if got, err := client.ask(countRows); err != nil || got != "1" {
 			t.Errorf("read %q, %v, want 1", got, err)

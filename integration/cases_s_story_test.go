@@ -45,7 +45,7 @@ type act struct {
 	errno uint16
 	lost  bool
 	// again says that the statement may be the one that finds its connection
-	// closed (2013); it is then repeated once.
+	// closed (1158); it is then repeated once.
 	again bool
 	// patient says that it may take a while until all is as it should be.
 	patient bool
@@ -117,7 +117,7 @@ func (s *stage) tell(t *testing.T, ta *tale) error {
 			s.logs.Reset()
 		}
 		got, err := s.do(t.Context(), c, a.do, marker)
-		if a.again && errno(err) == 2013 {
+		if a.again && errno(err) == 1158 {
 			got, err = s.do(t.Context(), c, a.do, marker)
 		}
 		for end := time.Now().Add(5 * time.Second); a.patient && a.judge(got, err) != nil && time.Now().Before(end); {

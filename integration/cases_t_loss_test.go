@@ -189,7 +189,7 @@ func (rig *lossRig) caseT22(t *testing.T) {
 	a.must("BEGIN", "INSERT INTO b VALUES (1) /* t22 insert */")
 	rig.relay.LoseAnswerTo("COMMIT /* t22 commit */")
 	r := a.query("COMMIT /* t22 commit */")
-	a.checkFailure("COMMIT", r, 2013, false)
+	a.checkFailure("COMMIT", r, 1158, false)
 	if !strings.Contains(strings.Join(r.packets, ""), "unknown") {
 		t.Errorf("the error does not say that the outcome is unknown: %v", r.packets)
 	}
@@ -211,7 +211,7 @@ func (rig *lossRig) caseT23(t *testing.T) {
 		a := rig.connect(t)
 		a.must("SELECT 1 FROM a")
 		rig.relay.LoseAnswerTo(marker)
-		a.mustFail(fmt.Sprintf(write, "'"+marker+"'"), 2013, false)
+		a.mustFail(fmt.Sprintf(write, "'"+marker+"'"), 1158, false)
 		rig.wantRan(t, marker, 1)
 
 		rig.begin(t)
@@ -223,7 +223,7 @@ func (rig *lossRig) caseT23(t *testing.T) {
 		}
 		rig.relay.LoseAnswerTo(marker)
 		a.send(wire.ComStmtExecute, executeArg(st.prepare.StatementID, []any{marker}))
-		a.checkFailure(prepared, a.reply(true), 2013, false)
+		a.checkFailure(prepared, a.reply(true), 1158, false)
 		rig.wantRan(t, marker, 1)
 	}
 }

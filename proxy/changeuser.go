@@ -68,6 +68,7 @@ func (s *Session) resetConnection() error {
 	s.dropLeases()
 	s.prepared.Clear()
 	s.state.Reset()
+	s.noteWaitTimeout()
 	s.resetConsistency()
 	s.owner = s.proxy.nextOwner()
 	return s.answerOK()

@@ -20,6 +20,7 @@ func (s *Session) enter(user *User, collation byte, schema string) error {
 	s.consistency = user.Consistency
 	s.user.Store(&user.Name)
 	s.schema.Store(&s.state.Profile.Schema)
+	s.noteWaitTimeout()
 	if err := s.checkSchema(); err != nil {
 		s.sendError(clientError(err))
 		return errRefused

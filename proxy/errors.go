@@ -46,8 +46,10 @@ type refusedError struct{ error }
 
 func (e *refusedError) Unwrap() error { return e.error }
 
-// Errors of Telamon's own carry MySQL's numbers; 2003 and 2013 are those its
-// client library uses for the same situations, and drivers know them.
+// Errors of Telamon's own carry numbers of servers. Those of the client library
+// for the same situations (2003, 2013) will not do: MariaDB's takes a packet with
+// one for malformed and shows nothing of it (measured, Connector/C 3.3). A lost
+// server has the SQLSTATE by which drivers know that it is about a connection.
 const (
 	stateGeneral       = "HY000"
 	stateCommunication = "08S01"
@@ -66,23 +68,23 @@ func clientError(err error) *wire.Err {
 	}
 	var none *noServerError
 	if errors.As(err, &none) {
-		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + none.Error()}
+		return &wire.Err{Code: wire.CodeConnectToSource, State: stateCommunication, Message: "Telamon: " + none.Error()}
 	}
 	var unseen *unseenError
 	if errors.As(err, &unseen) {
-		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + unseen.Error()}
+		return &wire.Err{Code: wire.CodeConnectToSource, State: stateCommunication, Message: "Telamon: " + unseen.Error()}
 	}
 	var lost *lostError
 	if errors.As(err, &lost) {
-		return &wire.Err{Code: wire.CodeClientServerLost, State: stateGeneral, Message: lostMessage(lost)}
+		return &wire.Err{Code: wire.CodeNetRead, State: stateCommunication, Message: lostMessage(lost)}
 	}
 	var connect *connectError
 	if errors.As(err, &connect) {
-		return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: fmt.Sprintf(
+		return &wire.Err{Code: wire.CodeConnectToSource, State: stateCommunication, Message: fmt.Sprintf(
 			"Telamon: no connection to %s for this statement: %s (SELECT * FROM backends_ext on the console shows what is known about it)",
 			connect.server, cause(connect.err))}
 	}
-	return &wire.Err{Code: wire.CodeClientConnHost, State: stateGeneral, Message: "Telamon: " + cause(err)}
+	return &wire.Err{Code: wire.CodeConnectToSource, State: stateCommunication, Message: "Telamon: " + cause(err)}
 }
 
 func lostMessage(e *lostError) string {

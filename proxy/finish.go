@@ -40,7 +40,10 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	if *s.schema.Load() != s.state.Profile.Schema {
 		s.schema.Store(&s.state.Profile.Schema)
 	}
-	c.Profile = s.state.Profile
+	if c.Profile != s.state.Profile {
+		s.noteWaitTimeout()
+		c.Profile = s.state.Profile
+	}
 	if r.LastInsertID != 0 || (s.decision.Pin | s.state.Pins&^pins).Has(router.PinLastInsertID) {
 		s.hasInsertID(c)
 	}

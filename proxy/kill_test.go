@@ -298,6 +298,18 @@ func TestADrainThatTakesTooLongEndsEverything(t *testing.T) {
 	}
 }
 
+func TestTheClientsOwnWaitTimeoutEndsItsConnection(t *testing.T) {
+	r := newRig(t)
+	c, other := r.connect(), r.connect()
+	c.exec("SET wait_timeout=1")
+	other.exec("SET wait_timeout=1")
+	other.ok(wire.ComResetConnection, "")
+	c.Seq = 0
+	_, err := c.packet()
+	wantErr(t, err, wire.CodeClientInteraction)
+	other.exec("SET time_zone='SYSTEM'")
+}
+
 func TestIdleClientsAreDisconnectedAndTold(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.config.WaitTimeout = 10 * time.Millisecond })
 	r.replicas[0].onQuery(waiting, block)

@@ -79,7 +79,7 @@ func TestAReadLostAfterItsFirstByteIsNeverRepeated(t *testing.T) {
 				t.Fatal("a broken result passed for a whole one")
 			}
 			if !wiretest.IsClosed(err) {
-				wantErr(t, err, 2013)
+				wantErr(t, err, 1158)
 				if got := c.value("SELECT 'again' FROM t"); got != "again" {
 					t.Errorf("got %q", got)
 				}
@@ -100,7 +100,7 @@ func TestAWriteLostInFlightIsNeverSentTwiceAndTheSessionGoesOn(t *testing.T) {
 	c := r.connect()
 	c.exec("SET time_zone='+02:00'")
 	r.primary.intercept(hangupOn("UPDATE"))
-	msg := c.fails(2013, "UPDATE t SET v=v+1")
+	msg := c.fails(1158, "UPDATE t SET v=v+1")
 	wantAll(t, msg, r.primary.Addr(), "unknown")
 	if n := len(r.primary.received("UPDATE")); n != 1 {
 		t.Fatalf("sent %d times", n)
@@ -124,7 +124,7 @@ func TestATransactionLostEndsTheSession(t *testing.T) {
 			c.exec("BEGIN")
 			c.exec("INSERT INTO t VALUES (1)")
 			r.primary.intercept(hangupOn(last))
-			wantAll(t, c.fails(2013, last), "unknown")
+			wantAll(t, c.fails(1158, last), "unknown")
 			c.closed()
 			if n := len(r.primary.received(last)); n != 1 {
 				t.Errorf("sent %d times", n)
@@ -156,7 +156,7 @@ func TestStateOfAConnectionThatMayNotBeUsedAnyMoreIsNotSilentlyLost(t *testing.T
 			prepare(c)
 			lose(r)
 			before := len(r.primary.received("after"))
-			wantAll(t, c.fails(2013, "INSERT INTO t VALUES ('after')"), "was not executed")
+			wantAll(t, c.fails(1158, "INSERT INTO t VALUES ('after')"), "was not executed")
 			c.closed()
 			if n := len(r.primary.received("after")); n != before {
 				t.Error("the statement was run without the state it relies on")
@@ -169,7 +169,7 @@ func TestStateOfAConnectionThatMayNotBeUsedAnyMoreIsNotSilentlyLost(t *testing.T
 		c.exec("INSERT INTO t VALUES (1) /*auto*/")
 		lose(r)
 		c.exec("UPDATE t SET v=1 WHERE id=1") // does not depend on it
-		c.fails(2013, "SELECT LAST_INSERT_ID()")
+		c.fails(1158, "SELECT LAST_INSERT_ID()")
 		c.closed()
 	})
 	t.Run("a read in between does not hide the loss", func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestStateOfAConnectionThatMayNotBeUsedAnyMoreIsNotSilentlyLost(t *testing.T
 		lose(r)
 		for range 4 { // some on the replica, some would be on the primary
 			if _, err := c.Query(who); err != nil {
-				wantErr(t, err, 2013)
+				wantErr(t, err, 1158)
 				c.closed()
 				return
 			}
@@ -193,7 +193,7 @@ func TestStateOfAConnectionThatMayNotBeUsedAnyMoreIsNotSilentlyLost(t *testing.T
 		c.exec("BEGIN")
 		lose(r)
 		c.closeStmt(id)
-		wantAll(t, c.fails(2013, "INSERT INTO t VALUES ('after')"), "was not executed")
+		wantAll(t, c.fails(1158, "INSERT INTO t VALUES ('after')"), "was not executed")
 		c.closed()
 		if len(r.primary.received("after")) > 0 {
 			t.Error("executed outside of its transaction")
@@ -229,7 +229,7 @@ func TestAnOfflinePrimaryFinishesTheOpenTransaction(t *testing.T) {
 	}
 	c.exec("INSERT INTO t VALUES (2)")
 	c.exec("COMMIT")
-	c.fails(2003, "INSERT INTO t VALUES (3)")
+	c.fails(1429, "INSERT INTO t VALUES (3)")
 }
 
 // idleWithPool waits until the sessions' connections are back in the pools,
@@ -296,7 +296,7 @@ func TestAnIdleConnectionClosedByTheServerIsReplaced(t *testing.T) {
 			c.exec("BEGIN")
 			end(r.primary)
 			eventually(t, "closed", func() bool { return r.primary.Open() == 0 })
-			c.fails(2013, "INSERT INTO t VALUES (2)")
+			c.fails(1158, "INSERT INTO t VALUES (2)")
 			c.closed()
 			if len(r.primary.received("INSERT")) > 0 {
 				t.Error("executed outside of its transaction")

@@ -177,7 +177,7 @@ func TestLongData(t *testing.T) {
 		c.longData(st.id, 0, "two")
 		c.ok(wire.ComPing, "") // nothing was answered
 		_, err := c.tryExecute(st, true, null)
-		wantErr(t, err, 2003)
+		wantErr(t, err, 1429)
 		if got := c.execute(st, true, "again"); !slices.Equal(got, []string{"again", "A"}) {
 			t.Errorf("%q", got)
 		}
@@ -190,7 +190,7 @@ func TestLongData(t *testing.T) {
 		c.ok(wire.ComPing, "")
 		r.primary.Kick()
 		_, err := c.tryExecute(st, true, null)
-		wantErr(t, err, 2013)
+		wantErr(t, err, 1158)
 		c.closed()
 	})
 }
@@ -330,7 +330,7 @@ func TestAPreparedReadLostInFlightIsRepeatedAndAWriteIsNot(t *testing.T) {
 	r.primary.intercept(die)
 	before := r.primary.commands(wire.ComStmtExecute)
 	_, err := c.tryExecute(write, true, "x")
-	wantErr(t, err, 2013)
+	wantErr(t, err, 1158)
 	if n := r.primary.commands(wire.ComStmtExecute) - before; n != 1 {
 		t.Errorf("sent %d times", n)
 	}

@@ -251,7 +251,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 }
 
-// inspect ends sessions that have been idle for longer than timeout and
+// inspect ends sessions that have been idle for longer than timeout, or than
+// their own wait_timeout, and
 // returns those that are busy for a client that has gone.
 func (p *Proxy) inspect(timeout time.Duration) (gone []*Session) {
 	now, limit := p.clock.Load(), uint32(min(timeout/tick, 1<<31-1))
@@ -261,7 +262,8 @@ func (p *Proxy) inspect(timeout time.Duration) (gone []*Session) {
 		since := now - s.activeAt.Load()
 		switch {
 		case s.phase.Load() == phaseIdle:
-			if timeout > 0 && since > limit {
+			own := s.idleLimit.Load()
+			if timeout > 0 && since > limit || own > 0 && since > own {
 				s.endIfIdle(endIdleTimeout)
 			}
 		case since >= 1 && s.kill.current.Load() != nil && s.kill.reason.Load() == uint32(endNone) && s.clientGone():

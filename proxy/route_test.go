@@ -52,7 +52,7 @@ func TestMessagesWhenNobodyIsThereNameServerReasonAndWhatToDo(t *testing.T) {
 		r := newRig(t, func(s *setup) { s.config.Rules.NoReplica = router.NoReplicaError })
 		c := r.connect()
 		r.setHealth(r.replicas[0], backend.Down, backend.CauseLag, "lags by 9 s")
-		msg := c.fails(2003, who)
+		msg := c.fails(1429, who)
 		wantAll(t, msg, "no replica", r.replicas[0].Addr(), "lags by 9 s", "backends_ext")
 		c.exec("INSERT INTO t VALUES (1)")
 	})
@@ -60,7 +60,7 @@ func TestMessagesWhenNobodyIsThereNameServerReasonAndWhatToDo(t *testing.T) {
 		r := newRig(t)
 		c := r.connect()
 		r.setHealth(r.primary, backend.Down, backend.CauseRefused, "connection refused")
-		msg := c.fails(2003, "INSERT INTO t VALUES (1)")
+		msg := c.fails(1429, "INSERT INTO t VALUES (1)")
 		wantAll(t, msg, "no primary", r.primary.Addr(), "connection refused", "backends_ext")
 		if got := c.value(who); got != "A" {
 			t.Errorf("read went to %s", got)
@@ -71,7 +71,7 @@ func TestMessagesWhenNobodyIsThereNameServerReasonAndWhatToDo(t *testing.T) {
 		c := r.connect()
 		r.primary.Close()
 		for _, sql := range []string{"INSERT INTO t VALUES (1)", who} {
-			msg := c.fails(2003, sql)
+			msg := c.fails(1429, sql)
 			wantAll(t, msg, r.primary.Addr(), "refused", "backends_ext")
 		}
 		if len(r.reports()) == 0 {
@@ -82,7 +82,7 @@ func TestMessagesWhenNobodyIsThereNameServerReasonAndWhatToDo(t *testing.T) {
 		r := newRig(t, func(s *setup) { s.replicas = 0 })
 		c := r.connect()
 		r.primary.intercept(hangupOn("session_track"))
-		wantAll(t, c.fails(2003, who), r.primary.Addr(), "closed", "backends_ext")
+		wantAll(t, c.fails(1429, who), r.primary.Addr(), "closed", "backends_ext")
 	})
 }
 
@@ -111,7 +111,7 @@ func TestSessionsSurviveWithoutAnyServer(t *testing.T) {
 	r.setAll(backend.Down)
 	c := r.connect()
 	c.ok(0x0e, "") // COM_PING
-	c.fails(2003, who)
+	c.fails(1429, who)
 	r.setAll(backend.Up)
 	if got := c.value(who); got != "A" {
 		t.Errorf("read went to %s", got)

@@ -81,6 +81,7 @@ type Session struct {
 	// Shared: read by other goroutines.
 	user      atomic.Pointer[string]
 	schema    atomic.Pointer[string]
+	idleLimit atomic.Uint32 // ticks, by the client's own wait_timeout; 0 = none
 	activeAt  atomic.Uint32 // Proxy.clock when the present command or pause began
 	phase     atomic.Uint32
 	doing     atomic.Uint32 // the wire.Command being carried
@@ -223,6 +224,9 @@ func (s *Session) sayGoodbye() {
 	case endShutdown:
 		s.sendError(wire.NewErr(wire.CodeServerShutdown, "Server shutdown in progress"))
 	case endIdleTimeout:
+		if s.state.Mode.Flavor == lex.FlavorMariaDB {
+			return // closes without a word (measured, 10.11)
+		}
 		s.sendError(&wire.Err{Code: wire.CodeClientInteraction, State: stateGeneral, Message: "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior."})
 	}
 }

@@ -33,11 +33,11 @@ func TestWithoutAPrimaryAReadShowsWhatItMustOrFails(t *testing.T) {
 			}
 			continue
 		}
-		wantAll(t, writer.fails(2003, "SELECT server FROM t"), "gone for the test", "no_primary", "consistency=off")
+		wantAll(t, writer.fails(1429, "SELECT server FROM t"), "gone for the test", "no_primary", "consistency=off")
 		if took := time.Since(begin); took < lostPatience {
 			t.Errorf("given up after %v", took)
 		}
-		wantAll(t, writer.fails(2003, "START TRANSACTION READ ONLY"), "gone for the test")
+		wantAll(t, writer.fails(1429, "START TRANSACTION READ ONLY"), "gone for the test")
 		if got := writer.value("/*consistency=off*/ SELECT server FROM t"); got == "P" {
 			t.Error("the session is of no more use")
 		}

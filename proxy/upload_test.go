@@ -239,7 +239,7 @@ func TestLocalInfile(t *testing.T) {
 		r := newRig(t)
 		r.primary.intercept(offersFile)
 		c := r.login(wiretest.Credentials{Capabilities: caps})
-		wantErr(t, upload(c, "LOAD DATA LOCAL INFILE 'dies' INTO TABLE t", commands, 1000), 2013)
+		wantErr(t, upload(c, "LOAD DATA LOCAL INFILE 'dies' INTO TABLE t", commands, 1000), 1158)
 		c.ok(wire.ComPing, "")
 		if len(r.primary.received("INSERT INTO t VALUES ('smuggled")) > 0 {
 			t.Error("a part of the file was run as a command")
@@ -259,7 +259,7 @@ func TestLocalInfile(t *testing.T) {
 			r.primary.intercept(ask)
 			r.replicas[0].intercept(ask)
 			c := r.login(wiretest.Credentials{Capabilities: caps})
-			c.fails(2013, sql)
+			c.fails(1158, sql)
 			c.ok(wire.ComPing, "")
 			asking := r.replicas[0]
 			if len(r.primary.received(sql)) > 0 {
@@ -275,7 +275,7 @@ func TestLocalInfile(t *testing.T) {
 		r := newRig(t)
 		r.primary.intercept(offersFile)
 		c := r.connect()
-		c.fails(2013, "LOAD DATA LOCAL INFILE 'f' INTO TABLE t")
+		c.fails(1158, "LOAD DATA LOCAL INFILE 'f' INTO TABLE t")
 		c.ok(wire.ComPing, "")
 	})
 }

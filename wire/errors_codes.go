@@ -52,6 +52,8 @@ const (
 	CodeMustChangePassword    = 1820
 	CodeMustChangePasswordLog = 1862 // at login
 	CodeStatementTimeout      = 1969 // MariaDB max_statement_time
+	CodeNetRead               = 1158 // reading from the other side
+	CodeConnectToSource       = 1429 // connecting to another server
 	CodeConnectionKilled      = 1927 // MariaDB
 	CodeMalformedPacket       = 1835
 	CodeQueryTimeout          = 3024 // MySQL max_execution_time
@@ -62,9 +64,7 @@ const (
 	CodeAccountLockedMariaDB  = 4151
 	CodeServerOfflineMode     = 3032
 
-	CodeClientConnHost     = 2003 // client library: can't connect
 	CodeClientServerGone   = 2006
-	CodeClientServerLost   = 2013
 	CodeClientMalformed    = 2027
 	CodeClientLocalRejects = 2068 // LOAD DATA LOCAL INFILE rejected
 )

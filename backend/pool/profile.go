@@ -81,6 +81,9 @@ func Portable(name, value string) bool {
 		"original_commit_timestamp", "original_server_version", "immediate_server_version",
 		"debug", "debug_sync", "skip_replication", "proxy_user", "external_user":
 		return false
+	case "sql_auto_is_null":
+		// WHERE id IS NULL then means the last insert id of the connection.
+		return value == "OFF" || value == "0"
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c > '~' || c == '\\' || c == '\'' {
