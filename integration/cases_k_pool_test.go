@@ -134,7 +134,7 @@ func TestK21AServerThatRefusesMoreConnections(t *testing.T) {
 		rig := newRawRig(t, c)
 		limit := func(n int) {
 			t.Helper()
-			err := c.Primary.Exec(context.Background(), "SET sql_log_bin = 0",
+			err := c.Primary.Exec(context.Background(), "SET sql_log_bin = 0", // for this connection
 				fmt.Sprintf("ALTER USER %s@'%%' WITH MAX_USER_CONNECTIONS %d", localserver.AppUser, n))
 			if err != nil {
 				t.Error(err)

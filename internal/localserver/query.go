@@ -3,6 +3,7 @@ package localserver
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"strconv"
 
@@ -33,13 +34,17 @@ func (s *Server) DSN(user, password, schema string) string {
 	return fmt.Sprintf("%s:%s@tcp(%s)/%s", user, password, s.Addr(), schema)
 }
 
-// Exec runs the statements as root, one after the other, on one connection.
+// Exec runs the statements as root, one after the other, on a connection that is
+// closed afterwards: what they set is nobody else's.
 func (s *Server) Exec(ctx context.Context, statements ...string) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s, err)
 	}
-	defer conn.Close()
+	defer func() {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = conn.Close()
+	}()
 	for _, statement := range statements {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %s: %w", s, statement, err)
