@@ -90,8 +90,9 @@ func (s *Session) denyLogin(verdict auth.Verdict, name string, password bool, er
 		refusal = wire.NewErr(wire.CodeHandshake, "Bad handshake")
 	case verdict == auth.NoPlugin:
 		refusal = s.noPlugin()
-	case err == nil, errors.As(err, &e) && e.Code == wire.CodeAccessDenied:
-		// A server's own words would have Telamon's address in them.
+	case err == nil, errors.As(err, &e) && e.Code == wire.CodeAccessDenied, errors.Is(err, auth.ErrUnknownPlugin):
+		// A server's own words would have Telamon's address in them, and MySQL
+		// asks those it does not know for plugins at random.
 	default:
 		refusal = clientError(err)
 	}

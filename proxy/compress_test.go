@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"net"
 	"strings"
@@ -145,9 +144,9 @@ func TestP31WhatTheClientCountsInsideFramesDoesNotMatter(t *testing.T) {
 func TestACompressedClientHearsWhyItIsDisconnected(t *testing.T) {
 	r := newRig(t, compressing)
 	nc := r.raw(wire.Compress)
-	over, done := context.WithCancel(t.Context())
-	done()
-	_ = r.Drain(over)
+	if err := r.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	head := make([]byte, 7)
 	if _, err := io.ReadFull(nc, head); err != nil || head[3] != 0 {
 		t.Fatalf("% x, %v", head, err)

@@ -125,7 +125,10 @@ func TestWhatTheServersChangeHoldsAfterTheRecheck(t *testing.T) {
 	for name, change := range map[string]func(w *truth){
 		"password changed": func(w *truth) { w.passwords["app"] = "new" },
 		"dropped":          func(w *truth) { delete(w.passwords, "app") },
-		"locked":           func(w *truth) { w.err = wire.NewErr(wire.CodeAccountLocked, "locked") },
+		"dropped, and the server asks for anything": func(w *truth) {
+			w.err = fmt.Errorf("logging in: %w", auth.ErrUnknownPlugin)
+		},
+		"locked": func(w *truth) { w.err = wire.NewErr(wire.CodeAccountLocked, "locked") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
