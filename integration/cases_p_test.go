@@ -14,8 +14,11 @@ import (
 
 func TestCasesP(t *testing.T) { runRaw(t, casesPSizes, casesPOrder, casesPLocalInfile) }
 
-// MiB is the unit in which large packets are counted here.
-const MiB = 1 << 20
+// Units in which large packets are counted here.
+const (
+	KiB = 1 << 10
+	MiB = 1 << 20
+)
 
 // sha is a statement that makes the server hash a literal of n bytes.
 func sha(n int) string {
@@ -251,6 +254,9 @@ func maskStatement(c *rawClient, f func()) {
 	}
 }
 
+// wideRows is a file of 18 MiB whose rows are numbers of a kilobyte each.
+var wideRows = strings.Repeat(strings.Repeat("0", 1016)+"1234567\n", 18*KiB)
+
 var casesPLocalInfile = []rawCase{
 	{id: "P27", title: "a file of no bytes", caps: wire.LocalFiles, talk: func(c *rawClient) {
 		c.upload("LOAD DATA LOCAL INFILE 'no such file' INTO TABLE b")
@@ -263,8 +269,8 @@ var casesPLocalInfile = []rawCase{
 		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", "\x01", "\x03DROP TABLE b", "\n9\n")
 		c.query("SELECT COUNT(*), SUM(id) FROM b FOR UPDATE")
 	}},
-	{id: "P27", title: "18 MB in one piece, and 300 pieces", caps: wire.LocalFiles, once: true, talk: func(c *rawClient) {
-		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", strings.Repeat("1234567\n", 18*MiB/8/16*16/8))
+	{id: "P27", title: "2 MB in one piece, and 300 pieces", caps: wire.LocalFiles, once: true, talk: func(c *rawClient) {
+		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", wideRows[:2*MiB])
 		c.query("SELECT COUNT(*), SUM(id) FROM b FOR UPDATE")
 		pieces := make([]string, 300)
 		for i := range pieces {
@@ -274,7 +280,7 @@ var casesPLocalInfile = []rawCase{
 		c.query("SELECT COUNT(*), SUM(id) FROM b FOR UPDATE")
 	}},
 	{id: "P27", title: "a piece of more than one packet", caps: wire.LocalFiles, once: true, talk: func(c *rawClient) {
-		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", strings.Repeat("1234567\n", 18*MiB/8))
+		c.upload("LOAD DATA LOCAL INFILE 'x' INTO TABLE b", wideRows)
 		c.query("SELECT COUNT(*), SUM(id) FROM b FOR UPDATE")
 	}},
 	{id: "P27", title: "an error instead of the request", caps: wire.LocalFiles, talk: func(c *rawClient) {
