@@ -237,19 +237,30 @@ func (c *cachingClient) prepare(sql string) uint32 {
 		c.t.Fatalf("prepare %s: %q", sql, b)
 	}
 	c.list(int(ok.Params))
-	c.definitions[ok.StatementID] = c.list(int(ok.Columns))
+	c.definitions[ok.StatementID], _ = c.list(int(ok.Columns))
 	return ok.StatementID
 }
 
-// list reads n definitions and the EOF behind them.
-func (c *cachingClient) list(n int) (defs []string) {
+// list reads n definitions and the EOF behind them, whose status it returns.
+func (c *cachingClient) list(n int) (defs []string, status wire.Status) {
 	for range n {
 		defs = append(defs, string(c.payload()))
 	}
-	if n > 0 && !c.caps.Has(wire.DeprecateEOF) {
-		c.payload()
+	if n > 0 {
+		status = c.endOfList()
 	}
-	return defs
+	return defs, status
+}
+
+// endOfList reads the EOF behind definitions, if there is one.
+func (c *cachingClient) endOfList() wire.Status {
+	if c.caps.Has(wire.DeprecateEOF) {
+		return 0
+	}
+	if b := c.payload(); len(b) == 5 {
+		return wire.Status(binary.LittleEndian.Uint16(b[3:]))
+	}
+	return 0
 }
 
 // execute runs a statement; arg begins with its id.
@@ -267,15 +278,19 @@ func (c *cachingClient) execute(arg string) {
 			c.note("no byte behind the column count: %q", b)
 			return
 		}
+		var meta wire.Status
 		if b[n] == 1 {
-			c.definitions[id] = c.list(int(count))
-		} else if !c.caps.Has(wire.DeprecateEOF) {
-			c.payload()
+			c.definitions[id], meta = c.list(int(count))
+		} else {
+			meta = c.endOfList()
 		}
 		if len(c.definitions[id]) != int(count) {
 			c.note("%d columns, and %d definitions", count, len(c.definitions[id]))
 		}
 		c.note("definitions %q", c.definitions[id])
+		if meta.Has(wire.CursorExists) {
+			return // the rows are to be fetched
+		}
 		status, _ := c.rows()
 		more = status.Has(wire.MoreResultsExist)
 	}

@@ -237,6 +237,7 @@ func (c *rawClient) ended(err error) {
 	c.over = true
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.note("< nothing for %v", rawTimeout)
+		c.t.Error("nothing came: the conversation proves nothing from here on") // and must not pass because both sides are silent
 		return
 	}
 	c.note("< closed")
