@@ -35,12 +35,12 @@ check: ## what must hold before every commit; no servers needed
 .PHONY: test
 test: deps build ## unit tests and the suite on real servers; installs what it needs (root)
 	@{ $(GO) test -json -race -run '$(RUN)' $$($(GO) list -tags integration ./... | grep -Ev '$(LIVE)') || true; \
-	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; \
+	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 40m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; \
 	   $(GO) test -json -run 'Alloc' ./wire ./router/... ./backend/... ./proxy/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: integration
 integration: build ## only the suite on real servers
-	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 20m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
+	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 40m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
 
 .PHONY: deps
 deps:
