@@ -114,6 +114,9 @@ func arguments(f Flavour, dir string, port int, serverID uint32) []string {
 	}
 	return append(args,
 		"--basedir=/usr",
+		// A server that starts deletes the temporary tables it finds in its
+		// tmpdir, those of other servers included (measured, 10.11).
+		"--tmpdir="+dir,
 		"--log-slave-updates=ON",
 		"--gtid-strict-mode=ON",
 	)

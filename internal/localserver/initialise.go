@@ -68,6 +68,7 @@ func initialise(ctx context.Context, f Flavour, bin binaries, dir string) error 
 			args = append(args, "--user=root")
 		}
 		cmd = exec.Command(bin.installDB, args...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir) // as --tmpdir in arguments
 	}
 	output := filepath.Join(dir, "initialise.log")
 	log, err := os.Create(output)
