@@ -1,7 +1,5 @@
 package lex
 
-import "math/bits"
-
 // normaliser builds the digest and, if asked to, the normalised text. Commas
 // behind a literal or a row of literals are held back, because the list may
 // go on and is then folded into "?, ..." or "(?), ...".
@@ -75,7 +73,7 @@ func (n *normaliser) put(hash uint64) {
 	if n.state != listNone {
 		n.flush()
 	}
-	n.digest = (bits.RotateLeft64(n.digest, 5) ^ hash) * hashMul // mix, in a form the compiler inlines
+	n.digest = (n.digest + hash) * hashMul // mix, in a form the compiler inlines
 }
 
 // space appends the blank before a token.

@@ -140,12 +140,16 @@ const highBits = 0x80 * ones
 // maps bytes that no unquoted word contains, such as @ to a backtick.
 func fold8(x uint64) uint64 { return x | ^x&highBits>>2 }
 
+// foldASCII8 is fold8 for eight bytes of which only those below 0x80 count.
+func foldASCII8(x uint64) uint64 { return x | ' '*ones }
+
 // first keeps the lowest n bytes of x, 1 <= n <= 8. The & 63 spares the
 // processor a comparison.
 func first(x uint64, n int) uint64 { return x & (^uint64(0) >> ((64 - 8*uint(n)) & 63)) }
 
-// hash8 is the hash of a word of n <= 8 bytes.
-func hash8(lo uint64, n int) uint64 { return (lo ^ uint64(n)<<56) * hashMul }
+// hash8 is the hash of a word of at most 8 bytes. It leaves one word of a length,
+// because the multiplier is odd.
+func hash8(lo uint64) uint64 { return lo * hashMul }
 
 // load8 returns n <= 8 bytes of b from start on as a little-endian number.
 func load8(b []byte, start, n int) uint64 {
@@ -168,7 +172,7 @@ func foldWord(b []byte, start, end int) (lo, hash uint64) {
 	n := end - start
 	if n <= 8 {
 		lo = first(fold8(load8(b, start, n)), n)
-		return lo, hash8(lo, n)
+		return lo, hash8(lo)
 	}
 	lo = fold8(load8(b, start, 8))
 	hash = lo ^ uint64(n)
