@@ -60,19 +60,17 @@ func (v *TrackView) Append(dst, block []byte) []byte {
 func (v *TrackView) appendVariables(dst, data []byte) []byte {
 	for len(data) > 0 {
 		name, n := ReadLenencBytes(data)
-		value, m := ReadLenencBytes(data[n:])
+		_, m := ReadLenencBytes(data[n:])
 		if n == 0 || m == 0 {
 			return dst
 		}
 		if as, ok := v.variable(name); ok {
+			// The entry's bytes as they are, whatever form its lengths have: a name
+			// in another spelling is as long.
 			dst = append(dst, byte(ChangeSystemVariable))
 			dst = AppendLenencInt(dst, uint64(n+m))
-			if as == "" {
-				dst = append(dst, data[:n]...)
-			} else {
-				dst = AppendLenencString(dst, as)
-			}
-			dst = AppendLenencBytes(dst, value)
+			dst = append(dst, data[:n+m]...)
+			copy(dst[len(dst)-m-len(as):], as)
 		}
 		data = data[n+m:]
 	}

@@ -31,6 +31,8 @@ func TestATrackViewShowsWhatTheClientHasAskedFor(t *testing.T) {
 		{"GTIDs", TrackView{GTIDs: true}, all, slices.Concat(gtids, state, trx)},
 		{"an empty block", DefaultTrackView(), nil, nil},
 		{"several variables in one entry", TrackView{Variables: "b"}, []byte("\x00\x08\x01a\x01x\x01b\x01y"), variable("b", "y")},
+		{"a length in more bytes than it needs", TrackView{Variables: "B"}, []byte("\x00\x09\x01b\xfc\x01\x00y\x01a\x00"), []byte("\x00\x06\x01B\xfc\x01\x00y")},
+		{"a name whose length has more bytes than it needs", TrackView{Variables: "B"}, []byte("\x00\x06\xfc\x01\x00b\x01y"), []byte("\x00\x06\xfc\x01\x00B\x01y")},
 		{"an entry that cannot be read", TrackView{}, []byte("\x01\x02\x01a\x01\xfe"), []byte("\x01\xfe")},
 		{"a single byte", TrackView{}, []byte{1}, []byte{1}},
 	} {
