@@ -1,7 +1,7 @@
 // Command testsum reads the output of `go test -json` on standard input and
 // prints what a person wants to know: packages as they finish, the output of what
-// failed, what was skipped and why, and in the last line the count. It exits 1 if
-// anything failed or nothing ran.
+// failed, what was skipped and why, where the time went, and in the last line the
+// count. It exits 1 if anything failed or nothing ran.
 package main
 
 import (
@@ -55,6 +55,7 @@ type summary struct {
 	passed  []name
 	failed  []name
 	skipped []name
+	times   times
 }
 
 func newSummary(out io.Writer) *summary {
@@ -77,6 +78,7 @@ func (s *summary) read(in io.Reader) error {
 
 func (s *summary) add(e event) {
 	n := name{e.Package, e.Test}
+	s.times.add(n, e)
 	switch e.Action {
 	case "run":
 		s.running[n] = true
@@ -159,8 +161,9 @@ func (s *summary) show(what string, n name) {
 	}
 }
 
-// finish prints the lists and the count and reports success.
+// finish prints the times, the lists and the count and reports success.
 func (s *summary) finish() bool {
+	s.times.print(s.out)
 	if len(s.skipped) > 0 {
 		fmt.Fprintf(s.out, "\nSKIPPED, not tested here:\n")
 		for _, n := range s.skipped {
