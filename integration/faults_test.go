@@ -26,8 +26,9 @@ type readers struct {
 }
 
 type failure struct {
-	at  time.Time // when it was reported
-	err error
+	at    time.Time // when it was reported
+	err   error
+	begun bool // behind the columns of its answer
 }
 
 const readerCount = 16
@@ -53,20 +54,43 @@ func startReaders(t *testing.T, p *localproxy.Proxy) (r *readers, stop func()) {
 
 func (r *readers) read(ctx context.Context, db *sql.DB) {
 	for i := 0; ctx.Err() == nil; i++ {
-		var v int
 		begin := time.Now()
-		// Not ctx: a statement that is under way at the end is answered.
-		err := db.QueryRow("SELECT v FROM faults WHERE id = ?", i%3+1).Scan(&v)
+		begun, err := readOne(db, i%3+1)
 		r.mu.Lock()
 		r.slowest = max(r.slowest, time.Since(begin))
 		if err != nil {
-			r.failures = append(r.failures, failure{time.Now(), err})
+			r.failures = append(r.failures, failure{time.Now(), err, begun})
 		}
 		r.mu.Unlock()
 		if err == nil {
 			r.done.Add(1)
 		}
 	}
+}
+
+// readOne reads one row. begun says that the answer's columns had come when it
+// failed, behind which no proxy can repeat anything.
+func readOne(db *sql.DB, id int) (begun bool, err error) {
+	// Without a context: a statement that is under way at the end is answered.
+	rows, err := db.Query("SELECT v FROM faults WHERE id = ?", id)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	n := 0
+	for ; rows.Next(); n++ {
+		var v int
+		if err := rows.Scan(&v); err != nil {
+			return true, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return true, err
+	}
+	if n != 1 {
+		return true, fmt.Errorf("%d rows", n)
+	}
+	return true, nil
 }
 
 // awaitProgress waits for n more answers.
