@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"crypto/rsa"
 	"time"
 
 	"github.com/telamondb/telamon/backend"
@@ -32,6 +33,11 @@ type Config struct {
 	// Encryption of the connections to a server; nil means none to any. A new
 	// one takes effect with the next connection.
 	Encryption func(*backend.Server) backend.Encryption
+
+	// ServerKey returns the RSA key a server is known to have, nil if it is to
+	// be asked for it, as a nil function does for all. Passwords are encrypted
+	// with it where the connection is not.
+	ServerKey func(*backend.Server) *rsa.PublicKey
 
 	// ProxyProtocol says whether a server expects a PROXY protocol header, which
 	// then says that the connection is Telamon's own; nil means none does.

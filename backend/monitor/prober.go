@@ -96,6 +96,12 @@ func (p *SQLProber) connect(ctx context.Context, cfg Config) error {
 		e := cfg.Encryption(p.server)
 		c.TLS, c.AllowFallbackToPlaintext = e.Config, e.Optional
 	}
+	if cfg.ServerKey != nil {
+		if key := cfg.ServerKey(p.server); key != nil {
+			c.ServerPubKey = "telamon " + p.server.String() // the driver knows keys by names only
+			mysql.RegisterServerPubKey(c.ServerPubKey, key)
+		}
+	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return err

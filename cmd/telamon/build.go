@@ -76,6 +76,7 @@ func monitorConfig(cfg *conf.Config) monitor.Config {
 	m.Username, m.Password = cfg.Monitor.Username, cfg.Monitor.Password.Reveal()
 	m.Interval, m.Timeout = cfg.Monitor.Interval, cfg.Monitor.Timeout
 	m.Encryption = backendEncryption(cfg)
+	m.ServerKey = serverKeys(cfg)
 	m.ProxyProtocol = backendProxyProtocol(cfg)
 	m.Fall, m.Rise = cfg.Monitor.Fall, cfg.Monitor.Rise
 	m.Maintenance = monitor.Maintenance{
