@@ -366,11 +366,7 @@ func (r *replica) begin(ctx context.Context, s settings) (*session, error) {
 		return nil, err
 	}
 	b.mode = lex.Mode{
-		Charset: lex.CharsetByName(s.charset), Flavor: r.flavor,
-		ANSIQuotes:         strings.Contains(sqlMode, "ANSI_QUOTES"),
-		NoBackslashEscapes: strings.Contains(sqlMode, "NO_BACKSLASH_ESCAPES"),
-		IgnoreSpace:        strings.Contains(sqlMode, "IGNORE_SPACE"),
-		Oracle:             strings.Contains(sqlMode, "ORACLE"),
+		Charset: lex.CharsetByName(s.charset), Flavor: r.flavor, SQLMode: lex.ParseSQLMode(sqlMode),
 	}
 	return b, nil
 }

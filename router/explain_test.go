@@ -57,11 +57,11 @@ func arguments(t *testing.T, d *datadriven.TestData) (lex.Mode, router.SessionVi
 		case "charset":
 			mode.Charset = lex.CharsetByName(arg.Vals[0])
 		case "ansi":
-			mode.ANSIQuotes = true
+			mode.SQLMode |= lex.ANSIQuotes
 		case "nbe":
-			mode.NoBackslashEscapes = true
+			mode.SQLMode |= lex.NoBackslashEscapes
 		case "oracle":
-			mode.Oracle = true
+			mode.SQLMode |= lex.Oracle
 		case "autocommit_off":
 			view.Autocommit = false
 		case "in_transaction":

@@ -88,31 +88,14 @@ func (s *State) SetBaseMode(mode string) {
 
 // setMode derives Mode from the profile.
 func (s *State) setMode() {
-	mode, ignoreSpace := s.baseMode, s.Login.Flags.Has(wire.IgnoreSpace)
+	mode := lex.ParseSQLMode(s.baseMode)
+	if s.Login.Flags.Has(wire.IgnoreSpace) {
+		mode |= lex.IgnoreSpace
+	}
 	if m, ok := s.Profile.Value("sql_mode"); ok {
-		mode, ignoreSpace = m, false // what the login asked for is overwritten
+		mode = lex.ParseSQLMode(m) // what the login asked for is overwritten
 	}
-	s.Mode = lex.Mode{
-		Flavor:             s.Mode.Flavor,
-		Charset:            lex.CharsetByName(s.clientCharset()),
-		ANSIQuotes:         hasMode(mode, "ANSI_QUOTES"),
-		NoBackslashEscapes: hasMode(mode, "NO_BACKSLASH_ESCAPES"),
-		IgnoreSpace:        hasMode(mode, "IGNORE_SPACE") || ignoreSpace,
-		Oracle:             hasMode(mode, "ORACLE"),
-	}
-}
-
-// hasMode looks for a whole word in a sql_mode. The combined modes (ANSI, ...)
-// are reported together with the modes they stand for.
-func hasMode(modes, name string) bool {
-	for len(modes) > 0 {
-		word, rest, _ := strings.Cut(modes, ",")
-		if word == name {
-			return true
-		}
-		modes = rest
-	}
-	return false
+	s.Mode = lex.Mode{Flavor: s.Mode.Flavor, Charset: lex.CharsetByName(s.clientCharset()), SQLMode: mode}
 }
 
 // View is what the router needs to know.

@@ -76,19 +76,19 @@ func TestModeFollowsSQLModeAndCharset(t *testing.T) {
 		want      lex.Mode
 	}{
 		"a plain login":                         {collation: utf8mb4},
-		"the mode servers start with":           {collation: utf8mb4, base: "ANSI_QUOTES,NO_BACKSLASH_ESCAPES", want: lex.Mode{ANSIQuotes: true, NoBackslashEscapes: true}},
-		"a combined mode lists its parts":       {collation: utf8mb4, reports: variable("sql_mode", "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI"), want: lex.Mode{ANSIQuotes: true, IgnoreSpace: true}},
+		"the mode servers start with":           {collation: utf8mb4, base: "ANSI_QUOTES,NO_BACKSLASH_ESCAPES", want: lex.Mode{SQLMode: lex.ANSIQuotes | lex.NoBackslashEscapes}},
+		"a combined mode lists its parts":       {collation: utf8mb4, reports: variable("sql_mode", "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI"), want: lex.Mode{SQLMode: lex.ANSIQuotes | lex.IgnoreSpace}},
 		"a mode that only begins like one":      {collation: utf8mb4, base: "ANSI_QUOTES_NOT,XORACLE"},
 		"a report outweighs the base":           {collation: utf8mb4, base: "ANSI_QUOTES", reports: variable("sql_mode", "")},
-		"Oracle":                                {collation: utf8mb4, reports: variable("sql_mode", "ORACLE"), want: lex.Mode{Oracle: true}},
-		"CLIENT_IGNORE_SPACE":                   {collation: utf8mb4, flags: wire.IgnoreSpace, want: lex.Mode{IgnoreSpace: true}},
+		"Oracle":                                {collation: utf8mb4, reports: variable("sql_mode", "ORACLE"), want: lex.Mode{SQLMode: lex.Oracle}},
+		"CLIENT_IGNORE_SPACE":                   {collation: utf8mb4, flags: wire.IgnoreSpace, want: lex.Mode{SQLMode: lex.IgnoreSpace}},
 		"CLIENT_IGNORE_SPACE that SET undid":    {collation: utf8mb4, flags: wire.IgnoreSpace, reports: variable("sql_mode", "")},
 		"the login's charset":                   {collation: gbk, want: lex.Mode{Charset: lex.CharsetGBK}},
 		"a single-byte charset":                 {collation: latin1, want: lex.Mode{Charset: lex.CharsetSingle}},
 		"a charset set since":                   {collation: gbk, reports: variable("character_set_client", "utf8mb4")},
 		"only character_set_client counts":      {collation: utf8mb4, reports: blocks(variable("character_set_results", "gbk"), variable("character_set_connection", "sjis"))},
 		"a collation nobody knows is no UTF-8":  {collation: 0, want: lex.Mode{Charset: lex.CharsetSingle}},
-		"the last of several reports":           {collation: utf8mb4, reports: blocks(variable("sql_mode", "ANSI_QUOTES"), variable("sql_mode", "NO_BACKSLASH_ESCAPES")), want: lex.Mode{NoBackslashEscapes: true}},
+		"the last of several reports":           {collation: utf8mb4, reports: blocks(variable("sql_mode", "ANSI_QUOTES"), variable("sql_mode", "NO_BACKSLASH_ESCAPES")), want: lex.Mode{SQLMode: lex.NoBackslashEscapes}},
 		"a charset with ASCII in its trail":     {collation: utf8mb4, reports: variable("character_set_client", "sjis"), want: lex.Mode{Charset: lex.CharsetSJIS}},
 		"a malformed report leaves what was it": {collation: gbk, reports: []byte{0, 200, 1}, want: lex.Mode{Charset: lex.CharsetGBK}},
 	} {
@@ -105,14 +105,14 @@ func TestModeFollowsSQLModeAndCharset(t *testing.T) {
 
 func TestSetBaseModeCountsUntilSQLModeIsSet(t *testing.T) {
 	s := fresh(utf8mb4, "", 0)
-	if s.SetBaseMode("ANSI_QUOTES"); !s.Mode.ANSIQuotes {
+	if s.SetBaseMode("ANSI_QUOTES"); !s.Mode.SQLMode.Has(lex.ANSIQuotes) {
 		t.Error("the base mode does not count")
 	}
 	s.SessionChanges(variable("sql_mode", "ORACLE"))
-	if s.SetBaseMode("ANSI_QUOTES"); s.Mode.ANSIQuotes || !s.Mode.Oracle {
+	if s.SetBaseMode("ANSI_QUOTES"); s.Mode.SQLMode.Has(lex.ANSIQuotes) || !s.Mode.SQLMode.Has(lex.Oracle) {
 		t.Error("the base mode outweighs what was set")
 	}
-	if s.Reset(); !s.Mode.ANSIQuotes || s.Mode.Oracle {
+	if s.Reset(); !s.Mode.SQLMode.Has(lex.ANSIQuotes) || s.Mode.SQLMode.Has(lex.Oracle) {
 		t.Error("a reset does not lead back to the base mode")
 	}
 }

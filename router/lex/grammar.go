@@ -193,7 +193,7 @@ func (s *scanner) verbWord(kw keyword, end int) {
 		s.phase, s.setItem = phSet, true
 	case kwBegin:
 		s.phase = phBegin
-		if s.mode.Oracle {
+		if s.mode.SQLMode.Has(Oracle) {
 			s.beginBlock()
 			s.blockDepth = 1
 		}

@@ -117,7 +117,7 @@ func (s *scanner) init(stmt []byte, mode Mode, f *Facts) {
 	default:
 		s.need, s.tight = knownMySQL|knownMariaDB, tightInMySQL|tightInMariaDB
 	}
-	if mode.IgnoreSpace {
+	if mode.SQLMode.Has(IgnoreSpace) {
 		s.tight = 0
 	}
 	s.statement.depth = 0
@@ -219,7 +219,7 @@ func (s *scanner) run() {
 		case clSingleQuote:
 			i = s.literal(s.str(i))
 		case clDoubleQuote:
-			if s.mode.ANSIQuotes {
+			if s.mode.SQLMode.Has(ANSIQuotes) {
 				i = s.quoted(i)
 			} else {
 				i = s.literal(s.str(i))

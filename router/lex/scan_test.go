@@ -52,10 +52,10 @@ func TestScanFlags(t *testing.T) {
 		set, clear lex.Flags
 	}{
 		{"backslash escapes a quote", `SELECT 'a\' FOR UPDATE -- '`, lex.Mode{}, 0, lex.FlagLocking},
-		{"unless NO_BACKSLASH_ESCAPES", `SELECT 'a\' FOR UPDATE -- '`, lex.Mode{NoBackslashEscapes: true}, lex.FlagLocking, 0},
+		{"unless NO_BACKSLASH_ESCAPES", `SELECT 'a\' FOR UPDATE -- '`, lex.Mode{SQLMode: lex.NoBackslashEscapes}, lex.FlagLocking, 0},
 		{"no backslash in identifiers", "SELECT `a\\` FOR UPDATE -- `", lex.Mode{}, lex.FlagLocking, 0},
 		{"double quotes are a string", `SELECT "\" FOR UPDATE -- "`, lex.Mode{}, 0, lex.FlagLocking},
-		{"or an identifier under ANSI_QUOTES", `SELECT "\" FOR UPDATE -- "`, lex.Mode{ANSIQuotes: true}, lex.FlagLocking, 0},
+		{"or an identifier under ANSI_QUOTES", `SELECT "\" FOR UPDATE -- "`, lex.Mode{SQLMode: lex.ANSIQuotes}, lex.FlagLocking, 0},
 		{"a keyword behind a dot is a name", "SELECT a.for, b.update, c.into FROM t", lex.Mode{}, 0, lex.FlagLocking | lex.FlagInto},
 		{"but not behind a dot and a blank", "SELECT a. into @x", lex.Mode{}, lex.FlagInto, 0},
 		{"a number ends at its dot", "SELECT 1.FOR UPDATE", lex.Mode{}, lex.FlagLocking, 0},
@@ -74,7 +74,7 @@ func TestScanFlags(t *testing.T) {
 		{"a nested plain comment is no doubt", "/*!50000 SELECT /* x */ 1 */", lex.Mode{}, lex.FlagExecutableComment, lex.FlagUncertain},
 		{"only a capital M begins MariaDB's", "/*m! LOCK TABLES a READ */ SELECT 1", lex.Mode{}, 0, lex.FlagExecutableComment},
 		{"a blank before the ! makes it plain", "/* ! FOR UPDATE */ SELECT 1", lex.Mode{}, 0, lex.FlagExecutableComment | lex.FlagLocking},
-		{"IGNORE_SPACE allows a blank", "SELECT COUNT (*) FROM a", lex.Mode{IgnoreSpace: true}, 0, lex.FlagUnknownFunction},
+		{"IGNORE_SPACE allows a blank", "SELECT COUNT (*) FROM a", lex.Mode{SQLMode: lex.IgnoreSpace}, 0, lex.FlagUnknownFunction},
 		{"without it COUNT is a stored function", "SELECT COUNT (*) FROM a", lex.Mode{}, lex.FlagUnknownFunction, 0},
 		{"a function of the other flavour", "SELECT UUID_TO_BIN('x')", lex.Mode{Flavor: lex.FlavorMariaDB}, lex.FlagUnknownFunction, 0},
 		{"a function of this flavour", "SELECT UUID_TO_BIN('x')", lex.Mode{Flavor: lex.FlavorMySQL}, 0, lex.FlagUnknownFunction},

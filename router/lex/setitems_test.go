@@ -47,7 +47,7 @@ func TestSetItems(t *testing.T) {
 		{text: "SET @a=1+1, @b=f(2), @c=x'41', @d=0x41, @e=- 1", want: "@a ? ; @b ? ; @c ? ; @d ? ; @e ? "},
 		{text: `SET @a='x' 'y', @b='x''y', @c=N'x', @d=_latin1'x', @e='x' COLLATE utf8mb4_bin`, want: "@a ? ; @b ? ; @c ? ; @d ? ; @e ? "},
 		{text: "SET @a=b'1', @b=DATE '2020-01-01', @c=NULL + 1, @d=1 /* c */", want: "@a ? ; @b ? ; @c ? ; @d number 1"},
-		{text: `SET @a="x"`, mode: lex.Mode{ANSIQuotes: true}, want: "@a ? "},
+		{text: `SET @a="x"`, mode: lex.Mode{SQLMode: lex.ANSIQuotes}, want: "@a ? "},
 	} {
 		if got, ok := items(c.text, c.mode); !ok || got != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.text, got, ok, c.want)

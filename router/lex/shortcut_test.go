@@ -43,8 +43,7 @@ func TestShortNamesAreNothingSpecial(t *testing.T) {
 
 func modeOf(bits uint16) lex.Mode {
 	return lex.Mode{
-		Charset: lex.Charset(bits & 7 % 6), Flavor: lex.Flavor(bits >> 3 & 3 % 3), ANSIQuotes: bits&32 != 0,
-		NoBackslashEscapes: bits&64 != 0, IgnoreSpace: bits&128 != 0, Oracle: bits&256 != 0,
+		Charset: lex.Charset(bits & 7 % 6), Flavor: lex.Flavor(bits >> 3 & 3 % 3), SQLMode: lex.SQLMode(bits >> 5 & 15),
 	}
 }
 

@@ -117,7 +117,7 @@ func (r *reader) name() []byte {
 // doubled quotes. A further string behind it would be a part of it.
 func (r *reader) text() ([]byte, bool) {
 	quote := r.peek()
-	if quote != '\'' && (quote != '"' || r.mode.ANSIQuotes) {
+	if quote != '\'' && (quote != '"' || r.mode.SQLMode.Has(ANSIQuotes)) {
 		return nil, false
 	}
 	for i := r.i + 1; i < len(r.b); i++ {
@@ -172,7 +172,7 @@ func (r *reader) value() bool {
 		case c == ',' && depth == 0:
 			return true
 		case c == '\'' || c == '"':
-			if !r.quoted(c, c == '\'' || !r.mode.ANSIQuotes) {
+			if !r.quoted(c, c == '\'' || !r.mode.SQLMode.Has(ANSIQuotes)) {
 				return false
 			}
 			continue

@@ -100,7 +100,7 @@ func (s *scanner) str(start int) int {
 			s.stringEnd(start, i)
 			return i + 1
 		case c == '\\':
-			if !s.mode.NoBackslashEscapes {
+			if !s.mode.SQLMode.Has(NoBackslashEscapes) {
 				i++
 			}
 		case c >= 0x80 && lead != 0:
@@ -146,7 +146,7 @@ func (s *scanner) unescape(start, end int, quote byte) []byte {
 			i += n - 1
 			continue
 		}
-		if (c == quote || c == '\\' && !s.mode.NoBackslashEscapes) && i+1 < end {
+		if (c == quote || c == '\\' && !s.mode.SQLMode.Has(NoBackslashEscapes)) && i+1 < end {
 			i++
 			c = s.b[i]
 			if e := bytes.IndexByte([]byte("ntr0bZ"), c); e >= 0 && s.b[i-1] == '\\' {
