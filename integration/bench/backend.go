@@ -47,6 +47,7 @@ func startMariaDB(ctx context.Context) (*backend, error) {
 	s, err := localserver.Start(ctx, localserver.Options{
 		Flavour: localserver.MariaDB,
 		Args:    []string{"--max-connections=2000"},
+		Plain:   true, // its figures are those of a disk
 	})
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (d *demo) provideMariaDB(ctx context.Context) error {
 
 func (d *demo) withServers(ctx context.Context) (err error) {
 	cluster, err := localserver.StartCluster(ctx, localserver.ClusterOptions{
-		Flavour: localserver.MariaDB, Replicas: 2,
+		Flavour: localserver.MariaDB, Replicas: 2, Plain: true,
 		Progress: func(message string) { d.step("%s", message) },
 	})
 	if err != nil {

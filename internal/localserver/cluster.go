@@ -24,6 +24,7 @@ type ClusterOptions struct {
 	Replicas int
 	Args     []string             // further options of every server
 	TLS      *TLS                 // of every server, as in Options
+	Plain    bool                 // of every server, as in Options
 	Progress func(message string) // told about every step; may be nil; called from one goroutine at a time
 }
 
@@ -38,7 +39,7 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, err err
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "telamon-")
+	dir, err := makeDir(opts.Plain)
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +50,13 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, err err
 		}
 	}()
 	progress(fmt.Sprintf("initialising %s in %s", opts.Flavour, dir))
-	template := filepath.Join(dir, "template")
-	if err := os.Mkdir(template, 0o755); err != nil {
-		return nil, err
-	}
-	if err := initialise(ctx, opts.Flavour, bin, template); err != nil {
+	from, release, err := template(ctx, opts.Flavour, bin, opts.Plain)
+	if err != nil {
 		return nil, err
 	}
 	progress(fmt.Sprintf("starting a primary and %d replicas", opts.Replicas))
-	servers, err := startCopies(ctx, opts, bin, dir)
+	servers, err := startCopies(ctx, opts, bin, from, dir)
+	err = errors.Join(err, release())
 	for i, s := range servers {
 		switch {
 		case s == nil:
@@ -77,23 +76,23 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, err err
 	return c, nil
 }
 
-// startCopies starts the primary (index 0) and the replicas on copies of the
-// template at once. With an error it still returns those that run.
-func startCopies(ctx context.Context, opts ClusterOptions, bin binaries, dir string) ([]*Server, error) {
+// startCopies starts the primary (index 0) and the replicas at once, in dir and on
+// copies of a template. With an error it still returns those that run.
+func startCopies(ctx context.Context, opts ClusterOptions, bin binaries, from, dir string) ([]*Server, error) {
 	servers := make([]*Server, opts.Replicas+1)
 	err := inParallel(len(servers), func(i int) error {
 		own := filepath.Join(dir, fmt.Sprintf("server%d", i+1))
 		if err := os.Mkdir(own, 0o755); err != nil {
 			return err
 		}
-		if err := copyData(ctx, filepath.Join(dir, "template"), own); err != nil {
+		if err := copyData(ctx, from, own); err != nil {
 			return err
 		}
 		var err error
-		servers[i], err = newServer(ctx, Options{Flavour: opts.Flavour, ServerID: uint32(i + 1), Args: opts.Args, TLS: opts.TLS}, bin, own)
+		servers[i], err = newServer(ctx, Options{Flavour: opts.Flavour, ServerID: uint32(i + 1), Args: opts.Args, TLS: opts.TLS, Plain: opts.Plain}, bin, own)
 		return err
 	})
-	return servers, errors.Join(err, os.RemoveAll(filepath.Join(dir, "template")))
+	return servers, err
 }
 
 func (c *Cluster) replicate(ctx context.Context) error {

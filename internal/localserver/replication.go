@@ -29,7 +29,7 @@ func (s *Server) Follow(ctx context.Context, source *Server) error {
 			"SET GLOBAL super_read_only=0",
 			"RESET BINARY LOGS AND GTIDS",
 			fmt.Sprintf("CHANGE REPLICATION SOURCE TO source_host='127.0.0.1', source_port=%d, source_user='%s', source_password='%s', "+
-				"source_auto_position=1, get_source_public_key=1, source_connect_retry=1", source.Port(), replUser, replPassword),
+				"source_auto_position=1, get_source_public_key=1, source_connect_retry=1, source_retry_count=86400", source.Port(), replUser, replPassword),
 			"START REPLICA",
 			"SET GLOBAL super_read_only=1",
 		)

@@ -25,6 +25,10 @@ type Options struct {
 	// TLS is what the server encrypts with. Nil leaves MySQL to make its own
 	// certificates, and MariaDB 10.11 without TLS.
 	TLS *TLS
+	// Plain servers are made as anybody's: initialised for the purpose, on disk.
+	// The others are for tests, which want many of them soon: they are copies of a
+	// data folder that is kept in the user's cache, in memory if there is room.
+	Plain bool
 }
 
 // Server is one running or stopped server. Its methods may be called from any
@@ -48,18 +52,22 @@ const (
 	stepPause = 20 * time.Millisecond
 )
 
-// Start initialises a server in a new temporary directory and waits until it
-// answers queries. The caller must Close it.
+// Start runs a new server in a temporary directory and waits until it answers
+// queries. The caller must Close it.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	bin, err := find(opts.Flavour)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "telamon-")
+	dir, err := makeDir(opts.Plain)
 	if err != nil {
 		return nil, err
 	}
-	if err := initialise(ctx, opts.Flavour, bin, dir); err != nil {
+	from, release, err := template(ctx, opts.Flavour, bin, opts.Plain)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := errors.Join(copyData(ctx, from, dir), release()); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s, err := newServer(ctx, opts, bin, dir)
