@@ -120,7 +120,6 @@ func (s *scanner) init(stmt []byte, mode Mode, f *Facts) {
 	if mode.SQLMode.Has(IgnoreSpace) {
 		s.tight = 0
 	}
-	s.statement.depth = 0
 }
 
 // run is the loop over the tokens. It reads plain names, which most tokens are,

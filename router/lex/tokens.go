@@ -97,7 +97,9 @@ func (s *scanner) str(start int) int {
 				i++
 				continue
 			}
-			s.stringEnd(start, i)
+			if s.careful || s.wantString {
+				s.stringEnd(start, i)
+			}
 			return i + 1
 		case c == '\\':
 			if !s.mode.SQLMode.Has(NoBackslashEscapes) {
@@ -113,7 +115,8 @@ func (s *scanner) str(start int) int {
 	return len(b)
 }
 
-// stringEnd takes the string between the quotes at start and end.
+// stringEnd takes the string between the quotes at start and end, which matters
+// in executable comments, when modes change, and to those who want its content.
 func (s *scanner) stringEnd(start, end int) {
 	if s.exec > 0 {
 		s.checkHidden(start, end)
