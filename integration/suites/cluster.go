@@ -24,8 +24,8 @@ type target struct {
 }
 
 // startTarget starts servers with TLS and, with a program, the proxy as it is by
-// default but for TLS on both sides and the guard: suites sleep, and delete
-// without WHERE.
+// default but for TLS on both sides, the accounts, which are the servers' own, as
+// suites make some, and the guard: suites sleep, and delete without WHERE.
 func startTarget(ctx context.Context, f localserver.Flavour, args []string, program string) (_ *target, err error) {
 	t := &target{}
 	defer func() {
@@ -51,7 +51,9 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 	}
 	cfg := localproxy.Config{
 		Backends: localproxy.Backends(t.cluster, 1, 1),
+		Users:    []localproxy.User{},
 		Settings: map[string]string{
+			"auth":        `source = "backend"`,
 			"guard":       "dml_without_where = \"allow\"\ndenied_functions = []",
 			"maintenance": "hold = \"0s\"\nslow_start = \"0s\"",
 			// A machine that is busy with the tests is no dead server.
@@ -73,7 +75,11 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 	if t.proxy, err = localproxy.Start(ctx, program, cfg); err != nil {
 		return nil, err
 	}
-	return t, t.awaitBackends(ctx)
+	if err := t.awaitBackends(ctx); err != nil {
+		return nil, err
+	}
+	// The proxy, too, needs a password once.
+	return t, login(ctx, t.proxy.DSN(user, password, ""))
 }
 
 // serverTLS is a certificate for the servers: MariaDB 10.11 makes none by itself.
