@@ -221,21 +221,25 @@ func createAuthAccounts(t *testing.T, c *localserver.Cluster) []localproxy.User 
 		case "h_ed25519":
 			u.Lines = `plugin = "client_ed25519"`
 		case "h_hashed":
-			hash, err := c.Primary.Value(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'h_hashed' LIMIT 1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.Primary.Flavour() == localserver.MariaDB {
-				text, _ := hex.DecodeString(hash)
-				hash = string(text)
-			} else {
-				hash = "0x" + hash
-			}
-			u.Password, u.Lines = "", fmt.Sprintf("password_hash = %q", hash)
+			u.Password, u.Lines = "", fmt.Sprintf("password_hash = %q", passwordHash(t, c, name))
 		}
 		users = append(users, u)
 	}
 	return users
+}
+
+// passwordHash is the hash of an account as the configuration takes it.
+func passwordHash(t *testing.T, c *localserver.Cluster, name string) string {
+	t.Helper()
+	hash, err := c.Primary.Value(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = ? LIMIT 1", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Primary.Flavour() == localserver.MariaDB {
+		text, _ := hex.DecodeString(hash)
+		return string(text)
+	}
+	return "0x" + hash
 }
 
 // createAccount creates an account on all hosts, with the application's schema.

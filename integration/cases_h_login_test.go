@@ -81,9 +81,14 @@ func helloFrom(t *testing.T, addr string) (*rawClient, *wire.HandshakeV10) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(rawTimeout))
-	c := &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), w: nc, caps: attemptCapabilities | wire.DeprecateEOF}
+	c := greetable(t, nc)
 	return c, c.greeting()
+}
+
+// greetable is a client that has not been greeted yet.
+func greetable(t testing.TB, nc net.Conn) *rawClient {
+	_ = nc.SetDeadline(time.Now().Add(rawTimeout))
+	return &rawClient{t: t, nc: nc, r: bufio.NewReader(nc), w: nc, caps: attemptCapabilities | wire.DeprecateEOF}
 }
 
 // cutShort: what a server refuses as malformed is refused, with its error.
