@@ -135,6 +135,7 @@ func TestTLS(t *testing.T) {
 			t.Run("servers "+server, func(t *testing.T) { r.testModes(t, server) })
 		}
 		t.Run("servers that demand it", r.testServersThatDemandIt)
+		t.Run("H25 bytes in plain behind the request for TLS", r.testPlainBehindTheRequest)
 		p := suite.StartProxy(t, r.config("preferred", "required"))
 		r.demandTLS(t, p) // only now: the harness itself comes without
 		t.Run("clients", func(t *testing.T) { r.testClients(t, p) })
