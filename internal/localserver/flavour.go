@@ -92,6 +92,7 @@ func arguments(f Flavour, dir string, port int, serverID uint32) []string {
 		"--binlog-format=ROW",
 		"--innodb-flush-log-at-trx-commit=2",
 		"--sync-binlog=0",
+		"--max-binlog-size=64M", // of relay logs, too, which go when they have been applied
 		"--innodb-buffer-pool-size=256M",
 		"--max-connections=500",
 		"--max-allowed-packet=64M",

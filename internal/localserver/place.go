@@ -14,9 +14,13 @@ import (
 // 4 ms and not 31 (MariaDB 10.11), or 18 and not 105 (MySQL 9.7).
 const memory = "/dev/shm"
 
-// room is what must be free there. Both flavours' clusters of the integration
-// suite take less than 3 GiB in the end.
-const room = 6 << 30
+// What must be free for a folder there: on the file system and of the machine's
+// memory. At the end of the integration suite the clusters of both flavours hold
+// 10 GiB, most of it binary logs, and the servers themselves need memory too.
+const (
+	roomOnFileSystem = 8 << 30
+	roomInMemory     = 14 << 30
+)
 
 // makeDir makes the folder of a server or a cluster. Plain ones, and all where
 // TMPDIR names a place, are in os.TempDir.
@@ -29,10 +33,27 @@ func makeDir(plain bool) (string, error) {
 	return os.MkdirTemp(memory, name)
 }
 
+// hasRoom reports whether dir is in memory and neither its limit nor the machine's
+// memory (MemAvailable, proc_meminfo(5)) stands against filling it.
 func hasRoom(dir string) bool {
 	const tmpfs = 0x01021994 // TMPFS_MAGIC, statfs(2)
 	var fs syscall.Statfs_t
-	return syscall.Statfs(dir, &fs) == nil && fs.Type == tmpfs && fs.Bavail*uint64(fs.Bsize) >= room
+	if syscall.Statfs(dir, &fs) != nil || fs.Type != tmpfs || fs.Bavail*uint64(fs.Bsize) < roomOnFileSystem {
+		return false
+	}
+	info, err := os.ReadFile("/proc/meminfo")
+	return err == nil && available(string(info)) >= roomInMemory
+}
+
+// available returns the bytes that meminfo says are available, 0 if it does not.
+func available(meminfo string) uint64 {
+	for line := range strings.Lines(meminfo) {
+		if value, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, _ := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
 }
 
 // removeAbandoned removes what processes that were killed have left in dir: in

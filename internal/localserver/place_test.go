@@ -41,6 +41,19 @@ func TestOnlyAFileSystemInMemoryHasRoom(t *testing.T) {
 	}
 }
 
+func TestAvailableMemory(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"MemTotal:       24684588 kB\nMemFree:          100 kB\nMemAvailable:    2 kB\n": 2048,
+		"MemTotal: 1 kB\n":      0,
+		"MemAvailable: much kB": 0,
+		"":                      0,
+	} {
+		if got := available(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
 func TestFoldersOfProcessesThatAreGoneAreRemoved(t *testing.T) {
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
