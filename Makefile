@@ -17,6 +17,9 @@ SUITEFLAGS ?=
 # They are listed with their tag: go list leaves out a folder of tagged files alone.
 LIVE     := telamon/(integration|backend|wire|admin|router)(/|$$)
 
+# Most of what tests wait for is servers that wait for their disks.
+test integration: export TELAMON_SERVERS_IN_MEMORY := 1
+
 .PHONY: build
 build: ## the program, bin/telamon
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/telamon ./cmd/telamon

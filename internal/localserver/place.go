@@ -9,6 +9,11 @@ import (
 	"syscall"
 )
 
+// MemoryEnv, set to anything, has servers that are not plain keep their data in
+// memory. `make test` sets it. It is not the default, since several runs at a
+// time, each within its limits, fill a machine's memory together.
+const MemoryEnv = "TELAMON_SERVERS_IN_MEMORY"
+
 // memory is where Linux keeps a file system in memory (shm_overview(7)). A server
 // there does not wait for a disk: a TRUNCATE, most of what tests wait for, takes
 // 4 ms and not 31 (MariaDB 10.11), or 18 and not 105 (MySQL 9.7).
@@ -22,11 +27,11 @@ const (
 	roomInMemory     = 14 << 30
 )
 
-// makeDir makes the folder of a server or a cluster. Plain ones, and all where
-// TMPDIR names a place, are in os.TempDir.
+// makeDir makes the folder of a server or a cluster, in memory if MemoryEnv says so.
+// Plain ones, and all where TMPDIR names a place, are in os.TempDir.
 func makeDir(plain bool) (string, error) {
 	name := fmt.Sprintf("telamon-%d-", os.Getpid())
-	if plain || os.Getenv("TMPDIR") != "" || !hasRoom(memory) {
+	if plain || os.Getenv(MemoryEnv) == "" || os.Getenv("TMPDIR") != "" || !hasRoom(memory) {
 		return os.MkdirTemp("", name)
 	}
 	removeAbandoned(memory)

@@ -13,6 +13,7 @@ import (
 func TestFoldersAreWhereTMPDIRSays(t *testing.T) {
 	want := t.TempDir()
 	t.Setenv("TMPDIR", want)
+	t.Setenv(MemoryEnv, "1")
 	for _, plain := range []bool{false, true} {
 		dir, err := makeDir(plain)
 		if err != nil || filepath.Dir(dir) != want {
@@ -21,15 +22,21 @@ func TestFoldersAreWhereTMPDIRSays(t *testing.T) {
 	}
 }
 
-func TestPlainFoldersAreOnDisk(t *testing.T) {
+func TestFoldersAreOnDiskUnlessToldAndNotPlain(t *testing.T) {
 	t.Setenv("TMPDIR", "")
-	dir, err := makeDir(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if filepath.Dir(dir) != os.TempDir() {
-		t.Errorf("it is %s", dir)
+	for _, c := range []struct {
+		plain bool
+		env   string
+	}{{true, "1"}, {false, ""}} {
+		t.Setenv(MemoryEnv, c.env)
+		dir, err := makeDir(c.plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		if filepath.Dir(dir) != os.TempDir() {
+			t.Errorf("%+v: it is %s", c, dir)
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ type Options struct {
 	TLS *TLS
 	// Plain servers are made as anybody's: initialised for the purpose, on disk.
 	// The others are for tests, which want many of them soon: they are copies of a
-	// data folder that is kept in the user's cache, in memory if there is room.
+	// data folder that is kept in the user's cache, in memory if MemoryEnv says so
+	// and there is room.
 	Plain bool
 }
 
