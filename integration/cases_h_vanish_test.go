@@ -177,6 +177,7 @@ func TestH26TLSClientsThatVanish(t *testing.T) {
 		cfg.Settings["proxy.tls"] = `mode = "preferred"`
 		cfg.Settings["guard"] = "denied_functions = []"
 		cfg.Settings["pool"] = "max_idle = 1"
+		cfg.Settings["monitor"] = "fall = 100" // large results keep a small machine busy
 		p := suite.StartProxy(t, cfg)
 		secure := &tls.Config{InsecureSkipVerify: true}
 		bystander := dialRawOver(t, secure, p.Addr(), localserver.AppUser, rawCapabilities|wire.DeprecateEOF, 0)
