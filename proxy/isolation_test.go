@@ -34,6 +34,7 @@ type walker struct {
 // TestManyClientsOverFewConnectionsNeverSeeEachOther is workload B of the
 // consistency checks: every answer carries the asker's nonce and settings.
 func TestManyClientsOverFewConnectionsNeverSeeEachOther(t *testing.T) {
+	const least = 200 // steps, however long they take
 	length := 3 * time.Second
 	if os.Getenv("TELAMON_LONG") != "" {
 		length = 20 * time.Second
@@ -52,7 +53,7 @@ func TestManyClientsOverFewConnectionsNeverSeeEachOther(t *testing.T) {
 		wg.Go(func() {
 			w := &walker{r: r, rand: rand.New(rand.NewPCG(uint64(i), 1)), number: i}
 			w.enter()
-			for time.Now().Before(over) && !w.failed.Load() {
+			for (time.Now().Before(over) || steps.Load() < least) && !w.failed.Load() {
 				w.step()
 				steps.Add(1)
 			}
@@ -61,9 +62,6 @@ func TestManyClientsOverFewConnectionsNeverSeeEachOther(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d steps, %d refused for want of a connection; %+v", steps.Load(), refused.Load(), r.pools.Stats())
-	if steps.Load() < 200 {
-		t.Errorf("only %d steps", steps.Load())
-	}
 	if refused.Load() > steps.Load()/20 {
 		t.Errorf("%d of %d steps got no connection", refused.Load(), steps.Load())
 	}
