@@ -72,28 +72,28 @@ var nullParam = param{kind: 6, null: true}
 
 // run executes a statement; types says that they are sent along.
 func (c *rawClient) run(id uint32, flags byte, types bool, params ...param) wire.Status {
-	arg := stmt(id, flags, 1, 0, 0, 0)
+	arg := []byte(stmt(id, flags, 1, 0, 0, 0))
 	bitmap := make([]byte, (len(params)+7)/8)
-	var kinds, values string
+	var kinds, values []byte // there may be 65535
 	for i, p := range params {
 		sign := byte(0)
 		if p.unsigned {
 			sign = 0x80
 		}
-		kinds += string([]byte{p.kind, sign})
+		kinds = append(kinds, p.kind, sign)
 		switch {
 		case p.null:
 			bitmap[i/8] |= 1 << (i % 8)
 		case !p.ahead:
-			values += p.value
+			values = append(values, p.value...)
 		}
 	}
-	if arg += string(bitmap); len(params) > 0 && types {
-		arg += "\x01" + kinds
+	if arg = append(arg, bitmap...); len(params) > 0 && types {
+		arg = append(append(arg, 1), kinds...)
 	} else if len(params) > 0 {
-		arg += "\x00"
+		arg = append(arg, 0)
 	}
-	c.send(wire.ComStmtExecute, arg+values)
+	c.send(wire.ComStmtExecute, string(append(arg, values...)))
 	return c.results()
 }
 

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -222,7 +223,7 @@ func (c *rawClient) payload() []byte {
 		c.seq = h[3] + 1
 		n := wire.PacketLen(h[:])
 		at := len(joined)
-		joined = append(joined, make([]byte, n)...)
+		joined = slices.Grow(joined, n)[:at+n]
 		if _, err := io.ReadFull(c.r, joined[at:]); err != nil {
 			c.ended(err)
 			return nil
