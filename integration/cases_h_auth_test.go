@@ -279,18 +279,23 @@ func compareAttempts(t *testing.T, c *localserver.Cluster, cfg localproxy.Config
 			attempt{user: u.Name, password: "secret", plugin: auth.CachingSHA2, encrypted: encrypted}.make(t, p.Addr())
 		}
 	}
-	n := 0
+	groups := map[string][]attempt{}
 	for _, user := range names {
 		for _, a := range attemptsOf(user) {
-			n++
+			group := a.user + " " + a.plugin
+			groups[group] = append(groups[group], a)
+		}
+	}
+	harness.AtOnce(t, slices.Sorted(maps.Keys(groups)), func(t *testing.T, group string) {
+		for _, a := range groups[group] {
 			a.encrypted = encrypted
 			direct, through := a.make(t, c.Primary.Addr()), a.make(t, p.Addr())
 			if diff := cmp.Diff(direct, through); diff != "" {
 				t.Errorf("H12 %+v\n- directly, + through the proxy:\n%s", a, diff)
 			}
 		}
-	}
-	t.Logf("%d conversations", n)
+		t.Logf("%d conversations", len(groups[group]))
+	})
 }
 
 // attemptsOf are all combinations for one account, but for those that would only

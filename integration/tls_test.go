@@ -36,9 +36,6 @@ type tlsRig struct {
 
 func newTLSRig(t *testing.T, flavour localserver.Flavour) *tlsRig {
 	t.Helper()
-	if err := localserver.Available(flavour); err != nil {
-		t.Skip(err)
-	}
 	authority, err := certs.NewAuthority(certs.Request{Name: "authority of the tests"})
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +107,7 @@ func (r *tlsRig) driver(t *testing.T, name string, change ...func(*tls.Config)) 
 	for _, f := range change {
 		f(config)
 	}
+	name += "-" + r.c.Primary.Flavour().String() // names are the process's
 	if err := mysql.RegisterTLSConfig(name, config); err != nil {
 		t.Fatal(err)
 	}
@@ -124,9 +122,7 @@ func version(v uint16) func(*tls.Config) {
 // eachTLSFlavour runs f on both flavours, each with servers of its own that
 // encrypt.
 func eachTLSFlavour(t *testing.T, f func(t *testing.T, r *tlsRig)) {
-	for _, flavour := range []localserver.Flavour{localserver.MariaDB, localserver.MySQL} {
-		t.Run(flavour.String(), func(t *testing.T) { f(t, newTLSRig(t, flavour)) })
-	}
+	harness.InEachFlavour(t, func(t *testing.T, flavour localserver.Flavour) { f(t, newTLSRig(t, flavour)) })
 }
 
 func TestTLS(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telamondb/telamon/integration/harness"
 	"github.com/telamondb/telamon/internal/localserver"
 	"github.com/telamondb/telamon/wire"
 )
@@ -167,29 +168,24 @@ var captureSchema = []string{
 // TestRealServersStillSendTheRecordedBytes records the answers of real servers
 // for every combination of capabilities that changes their shape.
 func TestRealServersStillSendTheRecordedBytes(t *testing.T) {
-	for _, flavour := range []localserver.Flavour{localserver.MariaDB, localserver.MySQL} {
-		t.Run(flavour.String(), func(t *testing.T) {
-			if err := localserver.Available(flavour); err != nil {
-				t.Skip(err)
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-			defer cancel()
-			server, err := localserver.Start(ctx, localserver.Options{Flavour: flavour})
-			if err != nil {
+	harness.InEachFlavour(t, func(t *testing.T, flavour localserver.Flavour) {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		server, err := localserver.Start(ctx, localserver.Options{Flavour: flavour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		for _, s := range captureSchema {
+			if err := server.Exec(ctx, s); err != nil {
 				t.Fatal(err)
 			}
-			defer server.Close()
-			for _, s := range captureSchema {
-				if err := server.Exec(ctx, s); err != nil {
-					t.Fatal(err)
-				}
-			}
-			record(t, strings.ToLower(flavour.String())+".txt", captureAll(t, server.Socket(), captureCases, captureCaps))
-			if flavour == localserver.MariaDB {
-				record(t, "mariadb-extended.txt", captureAll(t, server.Socket(), extendedCases, extendedCaps()))
-			}
-		})
-	}
+		}
+		record(t, strings.ToLower(flavour.String())+".txt", captureAll(t, server.Socket(), captureCases, captureCaps))
+		if flavour == localserver.MariaDB {
+			record(t, "mariadb-extended.txt", captureAll(t, server.Socket(), extendedCases, extendedCaps()))
+		}
+	})
 }
 
 // record compares answers with those recorded in a file, or writes it.

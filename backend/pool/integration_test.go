@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/telamondb/telamon/integration/harness"
 	"github.com/telamondb/telamon/internal/localserver"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/wiretest"
@@ -20,32 +21,27 @@ import (
 
 // onServers runs a test on both flavours.
 func onServers(t *testing.T, test func(t *testing.T, r *rig, flavour localserver.Flavour)) {
-	for _, flavour := range []localserver.Flavour{localserver.MariaDB, localserver.MySQL} {
-		t.Run(flavour.String(), func(t *testing.T) {
-			if err := localserver.Available(flavour); err != nil {
-				t.Skip(err)
+	harness.InEachFlavour(t, func(t *testing.T, flavour localserver.Flavour) {
+		s, err := localserver.Start(t.Context(), localserver.Options{Flavour: flavour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
 			}
-			s, err := localserver.Start(t.Context(), localserver.Options{Flavour: flavour})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			if err := s.Exec(t.Context(), "CREATE DATABASE test_a", "CREATE DATABASE test_b",
-				"CREATE TABLE test_a.pp (v VARCHAR(10))", "INSERT INTO test_a.pp VALUES ('a')",
-				"CREATE TABLE test_b.pp (v VARCHAR(10))", "INSERT INTO test_b.pp VALUES ('b')"); err != nil {
-				t.Fatal(err)
-			}
-			r := newRig(t, s.Addr(), 0)
-			d := testDialer()
-			d.Password = func(user string) (string, bool) { return user, true } // as localserver's accounts
-			r.pools.Configure(d, testLimits)
-			test(t, r, flavour)
 		})
-	}
+		if err := s.Exec(t.Context(), "CREATE DATABASE test_a", "CREATE DATABASE test_b",
+			"CREATE TABLE test_a.pp (v VARCHAR(10))", "INSERT INTO test_a.pp VALUES ('a')",
+			"CREATE TABLE test_b.pp (v VARCHAR(10))", "INSERT INTO test_b.pp VALUES ('b')"); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, s.Addr(), 0)
+		d := testDialer()
+		d.Password = func(user string) (string, bool) { return user, true } // as localserver's accounts
+		r.pools.Configure(d, testLimits)
+		test(t, r, flavour)
+	})
 }
 
 // peer lets a test send what a session would send.

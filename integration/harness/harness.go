@@ -25,16 +25,29 @@ func Long() bool { return os.Getenv("TELAMON_LONG") != "" }
 // Suite owns what all tests of a process share. Its methods may be called from
 // any test.
 type Suite struct {
+	clusters map[localserver.Flavour]*shared // the map itself is not written to
+
 	mu       sync.Mutex
 	dir      string
-	clusters map[localserver.Flavour]*localserver.Cluster
 	programs map[bool]string // by "built with the race detector"
+}
+
+// shared is the cluster of one flavour, nil until a test wants it.
+type shared struct {
+	mu      sync.Mutex
+	cluster *localserver.Cluster
 }
 
 // NewSuite returns a suite that has started nothing yet.
 func NewSuite() *Suite {
-	return &Suite{clusters: map[localserver.Flavour]*localserver.Cluster{}, programs: map[bool]string{}}
+	clusters := map[localserver.Flavour]*shared{}
+	for _, flavour := range flavours {
+		clusters[flavour] = &shared{}
+	}
+	return &Suite{clusters: clusters, programs: map[bool]string{}}
 }
+
+var flavours = []localserver.Flavour{localserver.MariaDB, localserver.MySQL}
 
 // Main runs the tests and then stops whatever they started. It returns the exit
 // code for os.Exit.
@@ -48,12 +61,16 @@ func (s *Suite) Main(m *testing.M) int {
 }
 
 func (s *Suite) close() error {
+	var errs []error
+	for _, shared := range s.clusters {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if shared.cluster != nil {
+			errs = append(errs, shared.cluster.Close())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	for _, c := range s.clusters {
-		errs = append(errs, c.Close())
-	}
 	if s.dir != "" {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
@@ -64,22 +81,51 @@ func (s *Suite) close() error {
 // that this machine has; the others are skipped with the reason. The replicas are
 // caught up when f begins, and must replicate when it has ended: a write that went
 // to one of them by mistake breaks them.
+//
+// The flavours run at the same time, as most tests mostly wait: f is called from
+// two goroutines, and what both calls use must allow that.
 func (s *Suite) EachFlavour(t *testing.T, f func(t *testing.T, c *localserver.Cluster)) {
 	t.Helper()
-	for _, flavour := range []localserver.Flavour{localserver.MariaDB, localserver.MySQL} {
-		t.Run(flavour.String(), func(t *testing.T) {
-			c := s.Cluster(t, flavour)
-			f(t, c)
-			if err := c.WaitCaughtUp(t.Context()); err != nil {
+	InEachFlavour(t, func(t *testing.T, flavour localserver.Flavour) {
+		c := s.Cluster(t, flavour)
+		f(t, c)
+		if err := c.WaitCaughtUp(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, r := range c.Replicas {
+			if err := r.CheckReplication(t.Context()); err != nil {
 				t.Error(err)
 			}
-			for _, r := range c.Replicas {
-				if err := r.CheckReplication(t.Context()); err != nil {
-					t.Error(err)
-				}
+		}
+		for _, server := range c.Servers() { // their logs come to GiBs otherwise, and may be in memory
+			if err := server.Exec(t.Context(), "PURGE BINARY LOGS BEFORE NOW()"); err != nil {
+				t.Error(err)
 			}
-		})
+		}
+	})
+}
+
+// InEachFlavour is EachFlavour without the servers.
+func InEachFlavour(t *testing.T, f func(t *testing.T, flavour localserver.Flavour)) {
+	t.Helper()
+	AtOnce(t, flavours, func(t *testing.T, flavour localserver.Flavour) {
+		if err := localserver.Available(flavour); err != nil {
+			t.Skip(err)
+		}
+		f(t, flavour)
+	})
+}
+
+// AtOnce runs f as a subtest for each of the names, all at the same time, and
+// returns when they have ended. With t.Parallel there would be as many as there
+// are processors; these are for tests that wait for something else.
+func AtOnce[N any](t *testing.T, names []N, f func(t *testing.T, name N)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() { t.Run(fmt.Sprint(name), func(t *testing.T) { f(t, name) }) })
 	}
+	wg.Wait()
 }
 
 // Cluster is the cluster of a flavour, started by the first test that wants it.
@@ -89,22 +135,21 @@ func (s *Suite) Cluster(t testing.TB, flavour localserver.Flavour) *localserver.
 	if err := localserver.Available(flavour); err != nil {
 		t.Skip(err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.clusters[flavour]
-	if c == nil {
-		var err error
+	shared := s.clusters[flavour]
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.cluster == nil {
 		// Not the test's context: the cluster outlives the test.
-		c, err = localserver.StartCluster(context.Background(), localserver.ClusterOptions{Flavour: flavour, Replicas: 2})
+		c, err := localserver.StartCluster(context.Background(), localserver.ClusterOptions{Flavour: flavour, Replicas: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.clusters[flavour] = c
+		shared.cluster = c
 	}
-	if err := c.WaitCaughtUp(t.Context()); err != nil {
+	if err := shared.cluster.WaitCaughtUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return shared.cluster
 }
 
 // Program is the telamon program built from this tree. TELAMON_BINARY names one

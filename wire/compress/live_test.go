@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telamondb/telamon/integration/harness"
 	"github.com/telamondb/telamon/internal/localserver"
 	"github.com/telamondb/telamon/wire"
 	"github.com/telamondb/telamon/wire/wiretest"
@@ -108,31 +109,26 @@ func clientFrames(below net.Conn, agreed wire.Capability) wire.Frames {
 
 // eachServer runs f with every server and algorithm there is.
 func eachServer(t *testing.T, f func(t *testing.T, s *server)) {
-	for _, flavour := range []localserver.Flavour{localserver.MariaDB, localserver.MySQL} {
-		t.Run(flavour.String(), func(t *testing.T) {
-			if err := localserver.Available(flavour); err != nil {
-				t.Skip(err)
-			}
-			real, err := localserver.Start(t.Context(), localserver.Options{Flavour: flavour})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := real.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			if err := real.Exec(t.Context(), "CREATE DATABASE app", "CREATE TABLE app.t (a LONGTEXT)"); err != nil {
-				t.Fatal(err)
-			}
-			for _, a := range algorithms {
-				if a == Zstd && flavour == localserver.MariaDB {
-					continue // 10.11 does not have it
-				}
-				t.Run(a.String(), func(t *testing.T) { f(t, &server{real, a, t}) })
+	harness.InEachFlavour(t, func(t *testing.T, flavour localserver.Flavour) {
+		real, err := localserver.Start(t.Context(), localserver.Options{Flavour: flavour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := real.Close(); err != nil {
+				t.Error(err)
 			}
 		})
-	}
+		if err := real.Exec(t.Context(), "CREATE DATABASE app", "CREATE TABLE app.t (a LONGTEXT)"); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range algorithms {
+			if a == Zstd && flavour == localserver.MariaDB {
+				continue // 10.11 does not have it
+			}
+			t.Run(a.String(), func(t *testing.T) { f(t, &server{real, a, t}) })
+		}
+	})
 }
 
 func packet(seq byte, payload string) string {
