@@ -64,6 +64,9 @@ func (c *fakeConn) header(st *fakeStmt, columns []wire.ColumnDef) [][]byte {
 }
 
 func (c *fakeConn) longData(arg []byte) {
+	if len(arg) < 6 {
+		return
+	}
 	st := c.prepared[binary.LittleEndian.Uint32(arg)]
 	if st == nil {
 		return
@@ -75,6 +78,9 @@ func (c *fakeConn) longData(arg []byte) {
 }
 
 func (c *fakeConn) execute(arg []byte) error {
+	if len(arg) < 9 {
+		return c.fail(1210, "Incorrect arguments to mysqld_stmt_execute")
+	}
 	id := binary.LittleEndian.Uint32(arg)
 	st := c.prepared[id]
 	if st == nil {
@@ -109,6 +115,9 @@ func (c *fakeConn) execute(arg []byte) error {
 }
 
 func (c *fakeConn) fetch(arg []byte) error {
+	if len(arg) < 8 {
+		return c.fail(1835, "Malformed communication packet.")
+	}
 	st := c.prepared[binary.LittleEndian.Uint32(arg)]
 	if st == nil || !st.open {
 		return c.fail(1421, "The statement has no open cursor.")
@@ -146,18 +155,27 @@ func binaryRow(row []wire.Value) []byte {
 	return b
 }
 
-// bind reads parameters behind the fixed part of an execute.
+// bind reads parameters behind the fixed part of an execute. It is not ok if they
+// end too soon.
 func (st *fakeStmt) bind(p []byte) (params []wire.Value, ok bool) {
 	if st.params == 0 {
 		return nil, true
 	}
-	nulls := (st.params + 7) / 8
-	bitmap, bound, values := p[:nulls], p[nulls] == 1, p[nulls+1:]
-	if bound {
-		st.types = slices.Clone(values[:2*st.params])
-		values = values[2*st.params:]
+	short := false
+	take := func(n int) []byte {
+		if n > len(p) {
+			short, p = true, nil
+			return make([]byte, n)
+		}
+		b := p[:n]
+		p = p[n:]
+		return b
 	}
-	if st.types == nil {
+	bitmap := take((st.params + 7) / 8)
+	if take(1)[0] == 1 {
+		st.types = slices.Clone(take(2 * st.params))
+	}
+	if st.types == nil || short {
 		return nil, false
 	}
 	for i := range st.params {
@@ -168,16 +186,15 @@ func (st *fakeStmt) bind(p []byte) (params []wire.Value, ok bool) {
 		case bitmap[i/8]&(1<<(i%8)) != 0:
 			params = append(params, wire.Value{Null: true})
 		case st.types[2*i] == byte(wire.TypeLongLong):
-			params = append(params, wire.Value{Text: strconv.FormatUint(binary.LittleEndian.Uint64(values), 10)})
-			values = values[8:]
+			params = append(params, wire.Value{Text: strconv.FormatUint(binary.LittleEndian.Uint64(take(8)), 10)})
 		default:
-			b, n := wire.ReadLenencBytes(values)
+			b, n := wire.ReadLenencBytes(p)
 			if n == 0 {
 				return nil, false
 			}
 			params = append(params, wire.Value{Text: string(b)})
-			values = values[n:]
+			p = p[n:]
 		}
 	}
-	return params, true // more is ignored, as servers do
+	return params, !short // more is ignored, as servers do
 }
