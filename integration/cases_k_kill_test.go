@@ -4,9 +4,11 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,6 +102,12 @@ var casesKVictims = []rawCase{
 		c.query(fmt.Sprintf("KILL QUERY %d", victim.id))
 		victim.shapeOf(func() { victim.results() })
 		c.said = append(c.said, victim.said...)
+	}},
+	{id: "K10", title: "a client that is idle for longer than it has asked for", talk: func(c *rawClient) {
+		c.query("SET SESSION wait_timeout = 1")
+		c.closes()
+		// Libraries make different errors of the two ends.
+		c.note("reset: %v", errors.Is(c.cause, syscall.ECONNRESET))
 	}},
 	{id: "K04", title: "KILL of another client's connection", talk: func(c *rawClient) {
 		marker := newMarker("k04")

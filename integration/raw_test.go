@@ -136,7 +136,8 @@ type rawClient struct {
 	id      uint32 // of the connection, as greeted
 	seq     byte   // expected next
 	said    []string
-	over    bool // the connection is closed
+	over    bool  // the connection is closed
+	cause   error // what ended it
 }
 
 // rawTimeout is how long a client waits for anything.
@@ -235,7 +236,7 @@ func (c *rawClient) payload() []byte {
 }
 
 func (c *rawClient) ended(err error) {
-	c.over = true
+	c.over, c.cause = true, err
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.note("< nothing for %v", rawTimeout)
 		c.t.Error("nothing came: the conversation proves nothing from here on") // and must not pass because both sides are silent

@@ -252,8 +252,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 }
 
 // inspect ends sessions that have been idle for longer than timeout, or than
-// their own wait_timeout, and
-// returns those that are busy for a client that has gone.
+// their own wait_timeout, and returns those that are busy for a client that has gone.
 func (p *Proxy) inspect(timeout time.Duration) (gone []*Session) {
 	now, limit := p.clock.Load(), uint32(min(timeout/tick, 1<<31-1))
 	p.mu.Lock()
