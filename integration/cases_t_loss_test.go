@@ -273,3 +273,33 @@ func TestCasesTOnClientsThatWait(t *testing.T) {
 		})
 	})
 }
+
+// TestT10TheLocksOfAFailedStatementGoWithItsClient: without autocommit a statement
+// that fails may have begun a transaction all the same, and no status says so.
+func TestT10TheLocksOfAFailedStatementGoWithItsClient(t *testing.T) {
+	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
+		rig := newLossRig(t, c, "")
+		free := func(ctx context.Context) error {
+			_, err := c.Primary.Value(ctx, "SELECT id FROM "+caseSchema+".a WHERE id = 1 FOR UPDATE NOWAIT")
+			return err
+		}
+		for name, leave := range map[string]func(*caseClient){
+			"it quits":       (*caseClient).quit,
+			"it crashes":     (*caseClient).reset,
+			"it hangs up":    func(c *caseClient) { c.nc.Close() },
+			"it begins anew": func(c *caseClient) { c.send(wire.ComResetConnection, ""); c.reply(false) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				rig.begin(t)
+				client := rig.connect(t)
+				client.must("SET autocommit=0")
+				client.mustFail("INSERT INTO a (id, v) VALUES (1, 1)", 1062, false)
+				if free(t.Context()) == nil {
+					t.Fatal("a failed INSERT has locked nothing")
+				}
+				leave(client)
+				harness.Eventually(t, 5*time.Second, free)
+			})
+		}
+	})
+}

@@ -58,6 +58,10 @@ type State struct {
 	asked bool
 	// schemaSeen says that the server has reported the schema.
 	schemaSeen bool
+	// unsettled says that a transaction may be open although Status does not say
+	// so: without autocommit a statement that fails may have begun one, whose
+	// locks stay, and an ERR has no status.
+	unsettled bool
 }
 
 // Start sets the state of a fresh login with the given collation and schema.
@@ -136,7 +140,7 @@ const loosePins = router.PinLastInsertID | router.PinFoundRows
 // Releasable reports whether the session holds nothing that only its present
 // server connection has.
 func (s *State) Releasable() bool {
-	return s.Pins&^loosePins == 0 && !s.Status.Has(wire.InTrans) && s.autocommitKnown() && !s.Unread
+	return s.Pins&^loosePins == 0 && !s.Status.Has(wire.InTrans) && !s.unsettled && s.autocommitKnown() && !s.Unread
 }
 
 // autocommitChanged takes autocommit into the profile once it has been off: no
@@ -257,7 +261,14 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 		s.Status = out.Status & lasting
 	}
 	// After an ERR the status is unknown: what it was stays, so that an open
-	// transaction keeps its connection until an OK says that it is over.
+	// transaction keeps its connection until an OK says that it is over, and one
+	// that may have been begun does so, too.
+	switch {
+	case out.ErrCode != 0:
+		s.unsettled = s.unsettled || !s.Status.Has(wire.Autocommit)
+	case out.StatusSeen:
+		s.unsettled = false
+	}
 	switch in := s.Status.Has(wire.InTrans); {
 	case !in:
 		s.TransactionOn = router.Primary

@@ -67,6 +67,8 @@ func run(t *testing.T, s *State, text string, reports []byte, out Outcome) route
 // ok is the end of a statement with a status.
 func ok(status wire.Status) Outcome { return Outcome{Status: status, StatusSeen: true} }
 
+func fails(code uint16) Outcome { return Outcome{ErrCode: code} }
+
 func TestModeFollowsSQLModeAndCharset(t *testing.T) {
 	for name, c := range map[string]struct {
 		collation byte
@@ -211,6 +213,41 @@ func TestWithoutAutocommitNothingIsHeldBetweenTransactions(t *testing.T) {
 		if got := s.Releasable(); got != st.releasable {
 			t.Errorf("after %s: releasable %v", st.text, got)
 		}
+	}
+}
+
+func TestWithoutAutocommitAnErrorMayHaveBegunATransaction(t *testing.T) {
+	s := fresh(utf8mb4, "", 0)
+	for _, st := range []struct {
+		text       string
+		reports    []byte
+		out        Outcome
+		releasable bool
+	}{
+		{"SELECT bad", nil, fails(1054), true},
+		{"SET autocommit=0", variable("autocommit", "OFF"), ok(0), true},
+		{"SELECT * FROM t FOR UPDATE", nil, fails(1205), false},
+		{"SELECT bad", nil, fails(1054), false},
+		{"ROLLBACK", nil, ok(0), true},
+		{"INSERT INTO t VALUES (1)", nil, fails(1062), false},
+		{"INSERT INTO t VALUES (2)", nil, ok(wire.InTrans), false},
+		{"COMMIT", nil, ok(0), true},
+		{"SET autocommit=1", variable("autocommit", "ON"), ok(wire.Autocommit), true},
+		{"INSERT INTO t VALUES (1)", nil, fails(1062), true},
+	} {
+		run(t, s, st.text, st.reports, st.out)
+		s.Pins = 0 // not the subject
+		if got := s.Releasable(); got != st.releasable {
+			t.Errorf("after %s: releasable %v", st.text, got)
+		}
+	}
+	run(t, s, "SET autocommit=0", variable("autocommit", "OFF"), ok(0))
+	run(t, s, "SELECT bad", nil, fails(1054))
+	if s.Releasable() {
+		t.Error("releasable")
+	}
+	if s.Reset(); !s.Releasable() {
+		t.Error("not even a reset helps")
 	}
 }
 
