@@ -49,6 +49,12 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 	if program == "" {
 		return t, nil
 	}
+	// What a proxy needs that takes its clients' word for native passwords.
+	for _, host := range []string{"'%'", "localhost"} {
+		if err := t.cluster.Primary.Exec(ctx, fmt.Sprintf("GRANT SELECT ON mysql.user TO %s@%s", localserver.MonitorUser, host)); err != nil {
+			return nil, err
+		}
+	}
 	cfg := localproxy.Config{
 		Backends: localproxy.Backends(t.cluster, 1, 1),
 		Users:    []localproxy.User{},
