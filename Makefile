@@ -13,7 +13,8 @@ RUN      ?= .
 BENCHFLAGS ?=
 SUITEFLAGS ?=
 # Packages with tests on real servers. They run one after the other, and the
-# tests of allocations once more without the race detector, which allocates.
+# tests of allocations and of linear time once more without the race detector, which
+# allocates and takes its time.
 # They are listed with their tag: go list leaves out a folder of tagged files alone.
 LIVE     := telamon/(integration|backend|wire|admin|router)(/|$$)
 
@@ -40,7 +41,7 @@ check: ## what must hold before every commit; no servers needed
 test: deps build ## unit tests and the suite on real servers; installs what it needs (root)
 	@{ $(GO) test -json -race -run '$(RUN)' $$($(GO) list -tags integration ./... | grep -Ev '$(LIVE)') || true; \
 	   $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 40m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; \
-	   $(GO) test -json -run 'Alloc' ./wire ./router/... ./backend/... ./proxy/... || true; } | $(GO) run ./internal/testsum
+	   $(GO) test -json -run 'Alloc|Linear' ./wire ./router/... ./backend/... ./proxy/... || true; } | $(GO) run ./internal/testsum
 
 .PHONY: integration
 integration: build ## only the suite on real servers

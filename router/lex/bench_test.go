@@ -78,20 +78,19 @@ func TestScanIsLinearOnWorstCases(t *testing.T) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	const size = 16 << 20
 	for _, unit := range []string{
 		"(", ")", "'", "\"", "`", "/*", "/*!", "*/", "--", "-- \n", "#\n", "@", "@@", ";", ",", "(1),", "a(", "\\", ".",
 		"0", "0x", "1e", "\x95\x5c", "select ", "begin ", "end ", "/*+`", "/*!'*/", "x'",
 	} {
-		stmt := bytes.Repeat([]byte(unit), size/len(unit))
+		stmt := bytes.Repeat([]byte(unit), worstCase/len(unit))
 		for _, cs := range []lex.Charset{lex.CharsetUTF8, lex.CharsetGBK} {
 			var f lex.Facts
 			before := threadTime(t)
 			lex.Scan(stmt, lex.Mode{Charset: cs}, &f)
 			// Wanted are 20 ms/MiB on a quiet machine. What this catches is a
 			// quadratic scan, which would take hours.
-			if d := threadTime(t) - before; d > 16*20*time.Millisecond*slowdown {
-				t.Errorf("16 MiB of %q: %v", unit, d)
+			if d := threadTime(t) - before; d > worstCase>>20*20*time.Millisecond*slowdown {
+				t.Errorf("%d MiB of %q: %v", worstCase>>20, unit, d)
 			}
 		}
 	}

@@ -2,4 +2,7 @@
 
 package lex_test
 
-const slowdown = 10
+const (
+	worstCase = 16 << 20 // bytes
+	slowdown  = 10
+)

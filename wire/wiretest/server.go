@@ -105,11 +105,12 @@ func (s *Server) handle(nc net.Conn) {
 		s.mu.Unlock()
 		err = s.serve(p)
 	}
-	_ = nc.Close()
+	// Before the client sees the end and may call Close.
 	s.mu.Lock()
 	untouched := s.open[nc]
 	delete(s.open, nc)
 	s.mu.Unlock()
+	_ = nc.Close()
 	if err != nil && loggedIn && untouched {
 		s.t.Errorf("fake server: %v", err)
 	}
