@@ -217,7 +217,6 @@ func cachedMetadata(c *rawClient) {
 type cachingClient struct {
 	*rawClient
 	definitions map[uint32][]string
-	executed    uint32
 }
 
 func (c *cachingClient) text(sql string) {

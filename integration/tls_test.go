@@ -199,7 +199,7 @@ func serverTLSVersion(t *testing.T, conn *sql.Conn) string {
 	if _, err := conn.ExecContext(t.Context(), "BEGIN"); err != nil {
 		t.Fatal(err)
 	}
-	defer conn.ExecContext(t.Context(), "ROLLBACK") //nolint:errcheck // the next statement would tell
+	defer conn.ExecContext(t.Context(), "ROLLBACK")
 	var name, value string
 	if err := conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_version'").Scan(&name, &value); err != nil {
 		t.Fatal(err)

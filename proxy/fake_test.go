@@ -85,12 +85,7 @@ var defaultVars = map[string]string{
 	"session_track_system_variables": "time_zone,autocommit,character_set_client,character_set_results,character_set_connection",
 }
 
-// newFake starts a server.
-func newFake(t testing.TB, name string) *fake {
-	return newFakeWith(t, name, wire.LocalFiles|wire.QueryAttributes)
-}
-
-// newFakeWith starts one that has caps besides the usual ones.
+// newFakeWith starts a server that has caps besides the usual ones.
 func newFakeWith(t testing.TB, name string, caps wire.Capability) *fake {
 	t.Helper()
 	f := &fake{name: name, conns: map[uint32]*fakeConn{}, limit: 128 << 20}

@@ -205,7 +205,7 @@ func (p *SQLProber) query(ctx context.Context, q string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer result.Close() //nolint:errcheck // a broken connection shows at the next query
+	defer result.Close()
 	names := result.Columns()
 	var rows []row
 	for len(rows) < maxRows {

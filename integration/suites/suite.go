@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -75,12 +74,6 @@ func (j *job) portNumber() int {
 		panic(fmt.Sprintf("address %q: %v", j.addr, err)) // localserver's own
 	}
 	return n
-}
-
-// file writes a file of the run's own and returns its path.
-func (j *job) file(name, format string, args ...any) (string, error) {
-	path := filepath.Join(j.scratch, name)
-	return path, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600)
 }
 
 // runLimit ends a command that hangs.
