@@ -457,6 +457,12 @@ func TestAPinnedKeyIsTheOnlyOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The accounts that are not the subject are known to the server.
+	for user, password := range map[string]string{localserver.AppUser: localserver.AppPassword, localserver.MonitorUser: localserver.MonitorPassword} {
+		if err := harness.Open(t, c.Primary.DSN(user, password, "")).PingContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, pinned := range map[string]struct {
 		key string
 		ok  bool
