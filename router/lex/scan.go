@@ -187,9 +187,15 @@ func (s *scanner) run() {
 				i = s.quoted(i)
 				continue
 			}
-			hash := hash8(first(foldASCII8(binary.LittleEndian.Uint64(b[start:])), end-start))
-			if end-start > 8 {
-				_, hash = foldWord(b, start, end)
+			n := end - start
+			lo := foldASCII8(binary.LittleEndian.Uint64(b[start:]))
+			hash := hash8(first(lo, n))
+			if n > 8 {
+				if n <= 16 && start <= last8-8 {
+					hash = hash16(lo, foldASCII8(first(binary.LittleEndian.Uint64(b[start+8:]), n-8)), n)
+				} else {
+					_, hash = foldWord(b, start, end)
+				}
 			}
 			i = end + 1
 			s.put(hash)
@@ -200,6 +206,14 @@ func (s *scanner) run() {
 				s.digest = mix(s.digest, hashDot)
 				s.prevEnd = i
 				s.last = s.last.shift(tokDot, 0)
+			} else if i < last8 && b[i] == ',' {
+				i++
+				s.digest = mix(s.digest, hashComma)
+				s.prevEnd = i
+				s.last = s.last.shift(tokComma, 0)
+				if b[i] == ' ' {
+					i++
+				}
 			} else if i < len(b) && b[i] == ' ' {
 				i++
 			}

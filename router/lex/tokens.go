@@ -185,7 +185,12 @@ var (
 
 // literal makes the literal that ends before end a token.
 func (s *scanner) literal(end int) int {
-	s.emitLiteral()
+	if s.state == listNone && !s.wantText { // what emitLiteral does then
+		s.digest = mix(s.digest, hashLiteral)
+		s.state, s.firstLit = listLiteral, s.last.prev() == tokOpen
+	} else {
+		s.emitLiteral()
+	}
 	s.setItem = false
 	s.shift(tokLiteral, 0, end)
 	return end

@@ -151,6 +151,12 @@ func first(x uint64, n int) uint64 { return x & (^uint64(0) >> ((64 - 8*uint(n))
 // because the multiplier is odd.
 func hash8(lo uint64) uint64 { return lo * hashMul }
 
+// hash16 is the hash of a word of 9 to 16 bytes: lo are the first eight, hi what
+// follows, and blanks.
+func hash16(lo, hi uint64, n int) uint64 {
+	return (bits.RotateLeft64((lo^uint64(n))*hashMul, 29) ^ hi) * hashMul
+}
+
 // load8 returns n <= 8 bytes of b from start on as a little-endian number.
 func load8(b []byte, start, n int) uint64 {
 	if start+8 <= len(b) {
