@@ -85,7 +85,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 
-# Binaries without the fuzzer's instrumentation do ten times as many executions in
+# Binaries without the fuzzer's instrumentation do six times as many executions in
 # the same time. They begin with the inputs that `make fuzz` has found worth keeping.
 .PHONY: fuzz-soak
 fuzz-soak: ## every fuzz target for FUZZEXECS executions (10000000); takes an hour
