@@ -130,7 +130,7 @@ func (r *accountsRig) goesOn(conn *sql.Conn) {
 func TestAccountsAreThoseOfTheServers(t *testing.T) {
 	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
 		for _, readable := range []bool{false, true} {
-			t.Run(fmt.Sprintf("mysql.user readable %v", readable), func(t *testing.T) {
+			t.Run(fmt.Sprintf("accounts readable %v", readable), func(t *testing.T) {
 				grantAccounts(t, c, readable)
 				r := newAccountsRig(t, c)
 				r.tellAccounts(createAuthAccounts(t, c))
@@ -140,21 +140,22 @@ func TestAccountsAreThoseOfTheServers(t *testing.T) {
 	})
 }
 
-// grantAccounts lets the monitor's account read mysql.user, or takes it back at
-// the end of the test.
+// grantAccounts lets the monitor's account read those of the servers, and takes
+// it back at the end of the test.
 func grantAccounts(t *testing.T, c *localserver.Cluster, readable bool) {
 	t.Helper()
+	table := c.Primary.Flavour().AccountsTable()
 	if !readable {
 		db := harness.Open(t, c.Primary.DSN(localserver.MonitorUser, localserver.MonitorPassword, ""))
-		if _, err := db.ExecContext(t.Context(), "SELECT User FROM mysql.user"); loginErrno(err) != 1142 {
-			t.Fatalf("the monitor's account can read mysql.user: %v", err)
+		if _, err := db.ExecContext(t.Context(), "SELECT User FROM "+table); loginErrno(err) != 1142 {
+			t.Fatalf("the monitor's account can read %s: %v", table, err)
 		}
 		return
 	}
 	for _, host := range []string{"'%'", "localhost"} {
-		harness.Exec(t, c, fmt.Sprintf("GRANT SELECT ON mysql.user TO %s@%s", localserver.MonitorUser, host))
+		harness.Exec(t, c, fmt.Sprintf("GRANT SELECT ON %s TO %s@%s", table, localserver.MonitorUser, host))
 		t.Cleanup(func() {
-			if err := c.Primary.Exec(context.Background(), fmt.Sprintf("REVOKE SELECT ON mysql.user FROM %s@%s", localserver.MonitorUser, host)); err != nil {
+			if err := c.Primary.Exec(context.Background(), fmt.Sprintf("REVOKE SELECT ON %s FROM %s@%s", table, localserver.MonitorUser, host)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -337,27 +337,6 @@ func TestHashesOfTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestParseHashes(t *testing.T) {
-	for answer, want := range map[string]string{
-		"0": "0 true",
-		"1 *14E65567ABDB5135D0CFD9A70B3032C179A49EE7": "1 true",
-		"2 *14E65567ABDB5135D0CFD9A70B3032C179A49EE7": "1 false",
-		"1 -":       "0 true",
-		"1 invalid": "0 false",
-		"1":         "0 false",
-	} {
-		hashes, all, err := parseHashes(answer)
-		if got := fmt.Sprint(len(hashes), all); got != want || err != nil {
-			t.Errorf("%q: %s, %v; want %s", answer, got, err, want)
-		}
-	}
-	for _, answer := range []string{"", "x"} {
-		if _, _, err := parseHashes(answer); err == nil {
-			t.Errorf("%q is taken for an answer", answer)
-		}
-	}
-}
-
 func TestAccountsMayDependOnWhereAClientIs(t *testing.T) {
 	w := newTruth()
 	w.from = "10.0.0.1"

@@ -51,7 +51,7 @@ func startTarget(ctx context.Context, f localserver.Flavour, args []string, prog
 	}
 	// What a proxy needs that takes its clients' word for native passwords.
 	for _, host := range []string{"'%'", "localhost"} {
-		if err := t.cluster.Primary.Exec(ctx, fmt.Sprintf("GRANT SELECT ON mysql.user TO %s@%s", localserver.MonitorUser, host)); err != nil {
+		if err := t.cluster.Primary.Exec(ctx, fmt.Sprintf("GRANT SELECT ON %s TO %s@%s", f.AccountsTable(), localserver.MonitorUser, host)); err != nil {
 			return nil, err
 		}
 	}

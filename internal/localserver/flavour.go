@@ -27,6 +27,14 @@ func (f Flavour) String() string {
 	return "Flavour(" + strconv.Itoa(int(f)) + ")"
 }
 
+// AccountsTable is where the flavour keeps its accounts with all their plugins.
+func (f Flavour) AccountsTable() string {
+	if f == MariaDB {
+		return "mysql.global_priv"
+	}
+	return "mysql.user"
+}
+
 // Accounts present on every server. Root logs in without a password, through
 // the UNIX socket only.
 const (

@@ -35,7 +35,9 @@ const maxServerPackets = 16
 type ClientExchange struct {
 	Password string
 	// Native, if set, is all that is known of the password: enough for
-	// NativePassword and nothing else.
+	// NativePassword and nothing else. A server that asks for a proof of another
+	// plugin gets one that cannot be right: MariaDB asks for each plugin of an
+	// account in turn. ErrHashOnly says that it has refused after that.
 	Native *NativeKey
 	// Secure: the password may be sent in clear because the connection is
 	// encrypted and the server verified as far as configured, or it is a UNIX
@@ -51,6 +53,7 @@ type ClientExchange struct {
 	salt    []byte
 	keyAsk  bool // asked for the public key, which the next packet carries
 	replied bool // the password has been sent in its full form
+	passed  bool // the last answer was noProof
 	packets int
 }
 
@@ -79,9 +82,15 @@ func (x *ClientExchange) respond(plugin string, salt []byte) ([]byte, error) {
 		return Respond(plugin, x.Password, salt)
 	case plugin == NativePassword:
 		return x.Native.scramble(salt), nil
+	case plugin == Ed25519 || plugin == CachingSHA2:
+		return []byte{noProof}, nil
 	}
 	return nil, fmt.Errorf("%w: the server asks for %s", ErrHashOnly, plugin)
 }
+
+// noProof is shorter than any proof. Not an empty packet: that is how
+// caching_sha2_password is told of an empty password (measured, MySQL 9.7).
+const noProof = 0xff
 
 // Next takes a packet of the server. reply is valid with Send only.
 func (x *ClientExchange) Next(packet []byte) (action Action, reply []byte, err error) {
@@ -92,7 +101,12 @@ func (x *ClientExchange) Next(packet []byte) (action Action, reply []byte, err e
 		return Done, nil, fmt.Errorf("%w: the server does not come to an end", ErrMalformed)
 	}
 	switch packet[0] {
-	case headerOK, headerERR:
+	case headerERR:
+		if x.passed {
+			return Done, nil, fmt.Errorf("%w: the server asks for %s", ErrHashOnly, x.plugin)
+		}
+		return Done, nil, nil
+	case headerOK:
 		return Done, nil, nil
 	case headerSwitch:
 		return x.switchPlugin(packet)
@@ -118,6 +132,7 @@ func (x *ClientExchange) switchPlugin(packet []byte) (Action, []byte, error) {
 	}
 	x.plugin, x.salt = plugin, bytes.Clone(salt)
 	x.keyAsk, x.replied = false, false
+	x.passed = x.Native != nil && plugin != NativePassword
 	return Send, reply, nil
 }
 
@@ -132,6 +147,8 @@ func (x *ClientExchange) moreSHA2(data []byte) (Action, []byte, error) {
 		return x.sendEncrypted(key)
 	}
 	switch {
+	case x.passed:
+		return Done, nil, fmt.Errorf("%w: the server asks for %s", ErrHashOnly, x.plugin)
 	case len(data) == 1 && data[0] == sha2FastOK:
 		return Read, nil, nil
 	case len(data) != 1 || data[0] != sha2FullAuth || x.replied:

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"errors"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestClientExchanges(t *testing.T) {
 	native := string(NativeScramble("secret", []byte(testSalt)))
 	sha2 := string(SHA2Scramble("secret", []byte(testSalt)))
 	salt32 := strings.Repeat("s", 32)
+	key := NativeKey(sha1.Sum([]byte("secret")))
 	for _, c := range []struct {
 		name           string
 		x              ClientExchange
@@ -87,6 +89,26 @@ func TestClientExchanges(t *testing.T) {
 				{packet: switchTo(NativePassword, otherSalt), action: Send, reply: string(NativeScramble("secret", []byte(otherSalt)))},
 				{packet: ok, action: Done},
 			}},
+		{"a hash goes past the plugins it is no use for", ClientExchange{Native: &key}, NativePassword, NativePassword, native,
+			[]step{
+				{packet: switchTo(Ed25519, salt32), action: Send, reply: "\xff"},
+				{packet: switchTo(NativePassword, otherSalt), action: Send, reply: string(NativeScramble("secret", []byte(otherSalt)))},
+				{packet: ok, action: Done},
+			}},
+		{"a hash is wrong itself", ClientExchange{Native: &key}, NativePassword, NativePassword, native,
+			[]step{
+				{packet: switchTo(Ed25519, salt32), action: Send, reply: "\xff"},
+				{packet: switchTo(NativePassword, otherSalt), action: Send, reply: string(NativeScramble("secret", []byte(otherSalt)))},
+				{packet: "\xff\x15\x04#28000no", action: Done},
+			}},
+		{"a hash is not enough for ed25519", ClientExchange{Native: &key}, NativePassword, NativePassword, native,
+			[]step{{packet: switchTo(Ed25519, salt32), action: Send, reply: "\xff"}, {packet: "\xff\x15\x04#28000no", action: Done, err: ErrHashOnly}}},
+		{"a hash is not enough for sha2", ClientExchange{Native: &key}, CachingSHA2, NativePassword, native,
+			[]step{{packet: switchTo(CachingSHA2, testSalt), action: Send, reply: "\xff"}, {packet: "\xff\x15\x04#28000no", action: Done, err: ErrHashOnly}}},
+		{"a hash is not enough for sha2 in full either", ClientExchange{Native: &key, Secure: true}, CachingSHA2, NativePassword, native,
+			[]step{{packet: switchTo(CachingSHA2, testSalt), action: Send, reply: "\xff"}, {packet: fullAuth, action: Done, err: ErrHashOnly}}},
+		{"a hash is not sent in clear", ClientExchange{Native: &key, Secure: true}, NativePassword, NativePassword, native,
+			[]step{{packet: switchTo(ClearPassword, ""), action: Done, err: ErrHashOnly}}},
 		{"greeting with a plugin that is not implemented", ClientExchange{Password: "secret"}, "sha256_password", CachingSHA2, "",
 			[]step{{packet: switchTo(CachingSHA2, testSalt), action: Send, reply: sha2}, {packet: fastOK, action: Read}, {packet: ok, action: Done}}},
 		// FAULTS S8.
