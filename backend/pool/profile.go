@@ -27,9 +27,7 @@ type Profile struct {
 
 // With returns p with one variable changed.
 func (p *Profile) With(name, value string) *Profile {
-	i, found := slices.BinarySearchFunc(p.Vars, name, func(v Var, name string) int {
-		return strings.Compare(v.Name, name)
-	})
+	i, found := p.find(name)
 	if found && p.Vars[i].Value == value {
 		return p
 	}
@@ -40,7 +38,35 @@ func (p *Profile) With(name, value string) *Profile {
 	} else {
 		q.Vars = slices.Insert(q.Vars, i, Var{name, value})
 	}
+	if other, ok := setAlong[name]; ok {
+		if i, found := q.find(other); found {
+			q.Vars = slices.Delete(q.Vars, i, i+1)
+		}
+	}
 	return &q
+}
+
+func (p *Profile) find(name string) (i int, found bool) {
+	return slices.BinarySearchFunc(p.Vars, name, func(v Var, name string) int {
+		return strings.Compare(v.Name, name)
+	})
+}
+
+// setAlong has the variables that are set by setting another: a second name for
+// it, or what follows from its value (measured, MariaDB 10.11 and 11.8, MySQL
+// 9.7). What they were set to before is no part of the state any more.
+var setAlong = map[string]string{
+	"tx_isolation": "transaction_isolation", "transaction_isolation": "tx_isolation",
+	"tx_read_only": "transaction_read_only", "transaction_read_only": "tx_read_only",
+	"tmp_table_size": "tmp_memory_table_size", "tmp_memory_table_size": "tmp_table_size",
+	"long_query_time": "log_slow_query_time", "log_slow_query_time": "long_query_time",
+	"slow_query_log": "log_slow_query", "log_slow_query": "slow_query_log",
+	"min_examined_row_limit": "log_slow_min_examined_row_limit", "log_slow_min_examined_row_limit": "min_examined_row_limit",
+	"old_alter_table": "alter_algorithm", "alter_algorithm": "old_alter_table",
+	"storage_engine": "default_storage_engine", "default_storage_engine": "storage_engine",
+	"character_set_server": "collation_server", "collation_server": "character_set_server",
+	"character_set_database": "collation_database", "collation_database": "character_set_database",
+	"max_join_size": "sql_big_selects",
 }
 
 // WithSchema returns p with another default schema.

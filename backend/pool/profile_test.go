@@ -28,6 +28,19 @@ func TestProfilesAreImmutable(t *testing.T) {
 	}
 }
 
+func TestWhatIsSetAlongIsSupersededByIt(t *testing.T) {
+	p := (&Profile{}).With("long_query_time", "1").With("tmp_table_size", "1").With("sql_big_selects", "ON").
+		With("tmp_memory_table_size", "2").With("max_join_size", "3").With("collation_server", "latin1_bin")
+	want := []Var{{"collation_server", "latin1_bin"}, {"long_query_time", "1"}, {"max_join_size", "3"}, {"tmp_memory_table_size", "2"}}
+	if diff := cmp.Diff(want, p.Vars); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(append(want[:2:2], Var{"max_join_size", "3"}, Var{"sql_big_selects", "OFF"}, Var{"tmp_memory_table_size", "2"}),
+		p.With("sql_big_selects", "OFF").Vars); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestEqualProfiles(t *testing.T) {
 	p := &Profile{Schema: "shop", Collation: 45, Vars: []Var{{"a", "1"}}}
 	for _, c := range []struct {
