@@ -125,6 +125,20 @@ var casesBulk = []rawCase{
 		c.exactQueries("ROLLBACK", "SELECT COUNT(*) FROM b FOR UPDATE")
 		c.over = true
 	}},
+	{id: "PS19", title: "what has become of each row, from 11.5 on", only: "MariaDB", caps: extended | wire.MariaDBBulkUnitResults, without: wire.LongPassword, talk: func(c *rawClient) {
+		const units = "\xc0\x00\x08\x00" // and types
+		id := c.prepare("INSERT INTO a (v) VALUES (?)")
+		for _, rows := range []string{bulkRow(5) + bulkRow(6), bulkRow(7), bulkNull} {
+			c.exactly(wire.ComStmtBulkExecute, stmt(id)+units+rows)
+			c.exactQueries("SELECT LAST_INSERT_ID()", "SELECT COUNT(*) FROM a")
+		}
+		id = c.prepare("UPDATE a SET v = 3 WHERE id = ?")
+		c.exactly(wire.ComStmtBulkExecute, stmt(id)+units+bulkRow(1)+bulkRow(999))
+		c.exactly(wire.ComStmtBulkExecute, stmt(id)+"\x40\x00"+bulkRow(2))
+		id = c.prepare("INSERT INTO a (id) VALUES (?)")
+		c.exactly(wire.ComStmtBulkExecute, stmt(id)+units+bulkRow(88888)+bulkRow(88888))
+		c.exactQueries("SELECT COUNT(*) FROM a FOR UPDATE")
+	}},
 	{id: "PS19", title: "types as before", only: "MariaDB", caps: extended, without: wire.LongPassword, talk: func(c *rawClient) {
 		id := c.prepare("INSERT INTO b VALUES (?)")
 		c.exactly(wire.ComStmtBulkExecute, stmt(id)+"\x00\x00"+bulkRow(4))

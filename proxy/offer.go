@@ -23,6 +23,7 @@ var serverOffers = [...]serverOffer{
 	{wire.MariaDBStmtBulk, backend.MariaDB, [3]int{10, 2, 0}},
 	{wire.MariaDBExtMetadata, backend.MariaDB, [3]int{10, 5, 2}},
 	{wire.MariaDBCacheMetadata, backend.MariaDB, [3]int{10, 6, 0}},
+	{wire.MariaDBBulkUnitResults, backend.MariaDB, [3]int{11, 5, 1}}, // MDEV-30366
 }
 
 // offers returns what the greeting offers: no more than all the servers that

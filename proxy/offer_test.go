@@ -17,7 +17,8 @@ func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
 	const (
 		my, maria = backend.MySQL, backend.MariaDB
 		all       = wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata
-		depends   = wire.LongPassword | wire.QueryAttributes | all
+		units     = wire.MariaDBBulkUnitResults
+		depends   = wire.LongPassword | wire.QueryAttributes | all | units
 	)
 	for _, c := range []struct {
 		name    string
@@ -30,6 +31,7 @@ func TestOnlyWhatAllServersCanDoIsOffered(t *testing.T) {
 		{"a MySQL that is a little too old", [2]server{{my, "8.0.22-log"}, {my, "8.4.0"}}, wire.LongPassword},
 		{"MySQL 5.7 as replica", [2]server{{my, "8.4.0"}, {my, "5.7.44"}}, wire.LongPassword},
 		{"MariaDB", [2]server{{maria, "10.11.6-MariaDB"}, {maria, "11.4.2-MariaDB-log"}}, all},
+		{"MariaDB 11.8", [2]server{{maria, "11.8.6-MariaDB"}, {maria, "11.5.1-MariaDB"}}, all | units},
 		{"MariaDB 10.5", [2]server{{maria, "10.5.2-MariaDB"}, {maria, "10.11.6-MariaDB"}}, all &^ wire.MariaDBCacheMetadata},
 		{"MariaDB 10.2", [2]server{{maria, "10.2.1-MariaDB"}, {}}, wire.MariaDBProgress | wire.MariaDBStmtBulk},
 		{"both", [2]server{{maria, "10.11.6-MariaDB"}, {my, "8.4.0"}}, wire.LongPassword},

@@ -39,11 +39,12 @@ const (
 	VerifyServerCert Capability = 1 << 30
 	RememberOptions  Capability = 1 << 31
 
-	MariaDBProgress      Capability = 1 << 32
-	MariaDBComMulti      Capability = 1 << 33
-	MariaDBStmtBulk      Capability = 1 << 34
-	MariaDBExtMetadata   Capability = 1 << 35
-	MariaDBCacheMetadata Capability = 1 << 36
+	MariaDBProgress        Capability = 1 << 32
+	MariaDBComMulti        Capability = 1 << 33
+	MariaDBStmtBulk        Capability = 1 << 34
+	MariaDBExtMetadata     Capability = 1 << 35
+	MariaDBCacheMetadata   Capability = 1 << 36
+	MariaDBBulkUnitResults Capability = 1 << 37
 )
 
 // Has reports whether all flags of want are set.

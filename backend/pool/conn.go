@@ -32,7 +32,8 @@ type Login struct {
 // affected rows, CLIENT_MULTI_STATEMENTS lets a second statement run, ...).
 const LoginFlags = wire.FoundRows | wire.NoSchema | wire.ODBC | wire.LocalFiles | wire.IgnoreSpace |
 	wire.Interactive | wire.MultiStatements | wire.MultiResults | wire.PSMultiResults | wire.ExpiredPasswords |
-	wire.QueryAttributes | wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata
+	wire.QueryAttributes | wire.MariaDBProgress | wire.MariaDBStmtBulk | wire.MariaDBExtMetadata | wire.MariaDBCacheMetadata |
+	wire.MariaDBBulkUnitResults
 
 // Dirt says what the owner has left behind in a connection besides its Profile.
 type Dirt uint8
