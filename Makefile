@@ -47,6 +47,13 @@ test: deps build ## unit tests and the suite on real servers; installs what it n
 integration: build ## only the suite on real servers
 	@{ $(GO) test -json -race -run '$(RUN)' -tags integration -p 1 -timeout 40m $$($(GO) list -tags integration ./... | grep -E '$(LIVE)') || true; } | $(GO) run ./internal/testsum
 
+# MariaDB 11.8, in a root file system of Debian 13 that is built first.
+.PHONY: integration-mariadb-11.8
+integration-mariadb-11.8: export TELAMON_MARIADB_ROOT := /var/cache/telamon-mariadb-11.8
+integration-mariadb-11.8: ## the suite on real servers, with MariaDB 11.8 in place of 10.11
+	@$(MAKE) deps
+	@$(MAKE) integration RUN=/MariaDB
+
 .PHONY: deps
 deps:
 	@$(GO) run ./internal/testdeps
@@ -106,4 +113,4 @@ clean:
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9.%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-25s %s\n", $$1, $$2}'

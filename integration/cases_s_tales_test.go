@@ -10,7 +10,7 @@ import (
 
 const (
 	charsets  = "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"
-	inUTF8    = "utf8mb4,utf8mb4,utf8mb4,utf8mb4_general_ci"
+	inUTF8    = "utf8mb4,utf8mb4,utf8mb4,utf8mb4_bin"
 	inLatin1  = "latin1,latin1,latin1,latin1_swedish_ci"
 	shadowed  = "SELECT v FROM a WHERE id = 1"
 	otherUser = "UPDATE a SET v = v + 0 WHERE id = 3" // what the next client wants of the primary
@@ -42,7 +42,7 @@ var sTales = []tale{
 		{who: "A", do: "/*master*/ SELECT DATABASE()", on: onPrimary, want: "NULL"},
 		{who: "A", do: shadowed, errno: 1046},
 	}},
-	{name: "S03 character sets are those of the client, on every server", clients: map[string]login{"A": {collation: 8}, "B": {}}, acts: []act{
+	{name: "S03 character sets are those of the client, on every server", clients: map[string]login{"A": {collation: 8}, "B": {collation: 46}}, acts: []act{
 		{who: "A", do: charsets + " FOR UPDATE", on: onPrimary, want: inLatin1},
 		{who: "B", do: charsets + " FOR UPDATE", on: onPrimary, want: inUTF8},
 		{who: "A", do: "/*slave*/ " + charsets, on: onReplica, want: inLatin1},

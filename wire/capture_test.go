@@ -176,6 +176,9 @@ func TestRealServersStillSendTheRecordedBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer server.Close()
+		if version, err := server.Value(ctx, "SELECT VERSION()"); err != nil || flavour == localserver.MariaDB && !strings.HasPrefix(version, "10.11.") {
+			t.Skipf("the bytes are those of MariaDB 10.11: %s, %v", version, err)
+		}
 		for _, s := range captureSchema {
 			if err := server.Exec(ctx, s); err != nil {
 				t.Fatal(err)

@@ -15,9 +15,8 @@ func MySQLClient(files string, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	bin.server = "/usr/bin/mysql"
 	if files, err = filepath.Abs(files); err != nil {
 		return nil, err
 	}
-	return bin.command(files, args), nil
+	return bin.command(files, "/usr/bin/mysql", args), nil
 }

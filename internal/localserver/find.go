@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 )
 
+// MariaDBRootEnv names a folder with a root file system that has another MariaDB
+// than the host's in it.
+const MariaDBRootEnv = "TELAMON_MARIADB_ROOT"
+
 // RootEnv names the folder with MySQL's root file system in place of DefaultRoot.
 const RootEnv = "TELAMON_MYSQL_ROOT"
 
@@ -35,14 +39,17 @@ func Available(f Flavour) error {
 // binaries are the programs of one flavour.
 type binaries struct {
 	server     string // as seen from root, if there is one
-	installDB  string // MariaDB only
-	root       string // MySQL's root file system; empty for MariaDB
+	installDB  string // MariaDB only; as server
+	root       string // the root file system; empty for the host's
 	pluginEd25 bool   // MariaDB's auth_ed25519 is installed
 }
 
 func find(f Flavour) (binaries, error) {
 	if f == MySQL {
 		return findMySQL()
+	}
+	if root := os.Getenv(MariaDBRootEnv); root != "" {
+		return findMariaDBIn(root)
 	}
 	const fix = "apt-get install mariadb-server"
 	server, err := lookPath("mariadbd")
@@ -57,10 +64,22 @@ func find(f Flavour) (binaries, error) {
 	return binaries{server: server, installDB: installDB, pluginEd25: len(plugins) > 0}, nil
 }
 
+func findMariaDBIn(root string) (binaries, error) {
+	b := binaries{server: "/usr/sbin/mariadbd", installDB: "/usr/bin/mariadb-install-db", root: root}
+	for _, program := range []string{b.server, b.installDB} {
+		if _, err := os.Stat(filepath.Join(root, program)); err != nil {
+			return binaries{}, &MissingError{MariaDB, root + program, "go run ./internal/testdeps"}
+		}
+	}
+	plugins, _ := filepath.Glob(filepath.Join(root, "/usr/lib*/mysql/plugin/auth_ed25519.so"))
+	b.pluginEd25 = len(plugins) > 0
+	return b, nil
+}
+
 func findMySQL() (binaries, error) {
 	root := mysqlRoot()
 	if _, err := os.Stat(filepath.Join(root, "usr/sbin/mysqld")); err != nil {
-		return binaries{}, &MissingError{MySQL, root + "/usr/sbin/mysqld", debootstrapCommand(root)}
+		return binaries{}, &MissingError{MySQL, root + "/usr/sbin/mysqld", debootstrapCommand(debootstrapMySQL, root)}
 	}
 	if os.Geteuid() != 0 {
 		return binaries{}, &MissingError{MySQL, "the right to mount and chroot", "run as root"}

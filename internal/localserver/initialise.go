@@ -11,7 +11,7 @@ import (
 	"github.com/telamondb/telamon/internal/child"
 )
 
-// chrootMount is where MySQL's root file system sees the server's directory.
+// chrootMount is where a root file system sees the server's directory.
 const chrootMount = "/mnt"
 
 // view is the path under which the server sees the host's dir.
@@ -22,13 +22,13 @@ func (b binaries) view(dir string) string {
 	return dir
 }
 
-// command is the server program with args, prepared to work on dir.
+// command is a program of b with args, prepared to work on dir.
 //
-// MySQL runs in its root file system, with mounts of its own that end with it.
-// Every step execs the next, so the process started is mysqld itself in the end.
-func (b binaries) command(dir string, args []string) *exec.Cmd {
+// In a root file system it runs with mounts of its own that end with it. Every
+// step execs the next, so the process started is the program itself in the end.
+func (b binaries) command(dir, program string, args []string) *exec.Cmd {
 	if b.root == "" {
-		return exec.Command(b.server, args...)
+		return exec.Command(program, args...)
 	}
 	const script = `set -e
 root=$1; dir=$2; shift 2
@@ -36,7 +36,7 @@ mount --bind "$dir" "$root` + chrootMount + `"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/tmp"
 exec chroot "$root" "$@"`
-	cmd := exec.Command("sh", append([]string{"-c", script, "sh", b.root, dir, b.server}, args...)...)
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh", b.root, dir, program}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=/tmp"} // the host's TMPDIR is not in there
 	return cmd
@@ -49,12 +49,12 @@ func initialise(ctx context.Context, f Flavour, bin binaries, dir string) error 
 		return err
 	}
 	var cmd *exec.Cmd
+	view := bin.view(dir)
 	if f == MySQL {
 		if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 			return err
 		}
-		view := bin.view(dir)
-		cmd = bin.command(dir, []string{
+		cmd = bin.command(dir, bin.server, []string{
 			"--no-defaults", "--initialize-insecure", "--user=root",
 			"--datadir=" + view + "/data", "--log-error=" + view + "/" + errorLogName, "--init-file=" + view + "/accounts.sql",
 		})
@@ -62,13 +62,15 @@ func initialise(ctx context.Context, f Flavour, bin binaries, dir string) error 
 		args := []string{
 			"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
 			"--force", // or it fails where not even localhost can be looked up: no /etc/hosts
-			"--basedir=/usr", "--datadir=" + dir + "/data", "--extra-file=" + accounts,
+			"--basedir=/usr", "--datadir=" + view + "/data", "--extra-file=" + view + "/accounts.sql",
 		}
 		if os.Geteuid() == 0 {
 			args = append(args, "--user=root")
 		}
-		cmd = exec.Command(bin.installDB, args...)
-		cmd.Env = append(os.Environ(), "TMPDIR="+dir) // as --tmpdir in arguments
+		cmd = bin.command(dir, bin.installDB, args)
+		if bin.root == "" {
+			cmd.Env = append(os.Environ(), "TMPDIR="+dir) // as --tmpdir in arguments
+		}
 	}
 	output := filepath.Join(dir, "initialise.log")
 	log, err := os.Create(output)

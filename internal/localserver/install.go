@@ -15,7 +15,8 @@ import (
 )
 
 // Install makes the servers of a flavour available: MariaDB from the machine's
-// Debian packages, MySQL as a root file system of Debian unstable. The output of
+// Debian packages, or as a root file system of Debian 13 where MariaDBRootEnv says
+// so, MySQL as one of Debian unstable. The output of
 // apt-get and debootstrap goes to progress. Without root or apt the error says
 // what to install by hand. When the flavour is available already it does nothing.
 func Install(ctx context.Context, f Flavour, progress io.Writer) error {
@@ -23,17 +24,34 @@ func Install(ctx context.Context, f Flavour, progress io.Writer) error {
 	if missing == nil {
 		return nil
 	}
-	if f == MariaDB {
+	root := os.Getenv(MariaDBRootEnv)
+	if f == MariaDB && root == "" {
 		if err := InstallPackages(ctx, progress, "mariadb-server"); err != nil {
 			return errors.Join(missing, err)
 		}
 		return Available(f)
 	}
-	if err := installMySQL(ctx, progress); err != nil {
+	// The server alone: the package around it would start it.
+	var err error
+	if f == MariaDB {
+		err = installRoot(ctx, progress, debootstrapMariaDB, root, mariadbPlugins)
+	} else {
+		err = installRoot(ctx, progress, debootstrapMySQL, mysqlRoot(), "")
+	}
+	if err != nil {
 		return errors.Join(missing, err)
 	}
 	return Available(f)
 }
+
+// Options of debootstrap, with the suite.
+const (
+	debootstrapMySQL   = "--variant=minbase --include=mysql-server-core,mysql-client-core sid"
+	debootstrapMariaDB = "--variant=minbase --include=mariadb-server-core,mariadb-client-core trixie"
+)
+
+// mariadbPlugins adds what the tests need of the package around MariaDB's server.
+const mariadbPlugins = "cd /tmp && apt-get update && apt-get download mariadb-server && dpkg -x mariadb-server_*.deb / && rm mariadb-server_*.deb"
 
 // InstallPackages runs apt-get update and install for those of the Debian
 // packages that are not installed. Services they bring are not started.
@@ -95,12 +113,12 @@ func packageInstalled(ctx context.Context, name string) bool {
 	return err == nil && strings.HasSuffix(string(out), " installed")
 }
 
-// installMySQL builds the root file system next to its place and renames it, so
-// that an interrupted attempt is never taken for a whole one.
-func installMySQL(ctx context.Context, progress io.Writer) error {
-	root := mysqlRoot()
+// installRoot builds a root file system next to its place and renames it, so
+// that an interrupted attempt is never taken for a whole one. extra is run by its
+// shell in the end.
+func installRoot(ctx context.Context, progress io.Writer, options, root, extra string) error {
 	if os.Geteuid() != 0 {
-		return errors.New("building MySQL's root file system needs root")
+		return errors.New("building a root file system needs root")
 	}
 	if err := InstallPackages(ctx, progress, "debootstrap"); err != nil {
 		return err
@@ -118,11 +136,16 @@ func installMySQL(ctx context.Context, progress io.Writer) error {
 	}
 	// What debootstrap mounts below work must be gone before RemoveAll walks it,
 	// whatever happens: the mounts live in a namespace that ends with it.
-	arguments := strings.Fields(debootstrapCommand(work))
+	arguments := strings.Fields(debootstrapCommand(options, work))
 	cmd := exec.Command(arguments[0], arguments[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if err := run(ctx, progress, cmd); err != nil {
 		return err
+	}
+	if extra != "" {
+		if err := run(ctx, progress, exec.Command("chroot", work, "sh", "-c", extra)); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(root); err != nil {
 		return err
@@ -130,8 +153,8 @@ func installMySQL(ctx context.Context, progress io.Writer) error {
 	return os.Rename(work, root)
 }
 
-func debootstrapCommand(root string) string {
-	command := "debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid " + root
+func debootstrapCommand(options, root string) string {
+	command := "debootstrap " + options + " " + root
 	if mirror := DebianMirror(); mirror != "" {
 		command += " " + mirror
 	}

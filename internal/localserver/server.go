@@ -145,7 +145,7 @@ func (s *Server) command(extra []string) *exec.Cmd {
 		args = append(args, skipReplicationStart(s.opts.Flavour))
 	}
 	args = append(args, s.opts.Args...)
-	return s.bin.command(s.dir, append(args, extra...))
+	return s.bin.command(s.dir, s.bin.server, append(args, extra...))
 }
 
 // awaitReady returns once a query was answered: a ping is answered too early and

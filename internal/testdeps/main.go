@@ -26,6 +26,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "testdeps:", err)
 		os.Exit(1)
 	}
+	if err := localserver.Install(ctx, localserver.MariaDB, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "testdeps:", err)
+		os.Exit(1)
+	}
 	// Debian unstable changes and is not everywhere: the tests go on without it
 	// and list what they skipped.
 	if err := localserver.Install(ctx, localserver.MySQL, os.Stderr); err != nil {
