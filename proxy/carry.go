@@ -163,6 +163,7 @@ func (s *Session) exchange(c *pool.Conn, kind wire.ResponseKind, facts *lex.Fact
 			return err
 		}
 	}
+	s.state.PartialReports(c.PartialReports, facts)
 	s.response.Begin(kind, c.Caps, s.caps, s.state.Status, s)
 	s.response.View = &s.state.Track
 	s.response.KeepRow = facts != nil && facts.Flags.Has(lex.FlagUserLock)

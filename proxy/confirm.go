@@ -24,6 +24,13 @@ func (s *Session) confirm(c *pool.Conn, facts *lex.Facts) {
 		names = append(names, session.CollationVariable)
 	}
 	moved := s.movedUnseen()
+	if s.state.Restores() {
+		s.readAhead(c)
+		if err := c.Query("DO 0"); err != nil { // the report that comes with it is for nobody
+			s.unconfirmed(c, err)
+			return
+		}
+	}
 	if !s.state.Retrack && !moved && len(names) == 0 {
 		return
 	}

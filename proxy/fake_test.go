@@ -79,7 +79,7 @@ type fakeStmt struct {
 var defaultVars = map[string]string{
 	"sql_mode": "STRICT_TRANS_TABLES", "time_zone": "SYSTEM", "sql_select_limit": "18446744073709551615",
 	"character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
-	"collation_connection": "utf8mb4_general_ci", "foreign_key_checks": "ON", "group_concat_max_len": "1024",
+	"collation_connection": "utf8mb4_general_ci", "foreign_key_checks": "ON", "unique_checks": "ON", "group_concat_max_len": "1024",
 	"session_track_schema": "ON", "session_track_state_change": "OFF", "session_track_transaction_info": "OFF",
 	"session_track_gtids": "OFF", "unreported": "0", "wait_timeout": "28800", "sql_auto_is_null": "OFF",
 	"session_track_system_variables": "time_zone,autocommit,character_set_client,character_set_results,character_set_connection",

@@ -47,7 +47,7 @@ func (s *Session) finish(c *pool.Conn, facts *lex.Facts) {
 	if r.LastInsertID != 0 || (s.decision.Pin | s.state.Pins&^pins).Has(router.PinLastInsertID) {
 		s.hasInsertID(c)
 	}
-	if !s.traceless() || s.state.Pins&^pins != 0 {
+	if !s.traceless() || s.state.Pins&^pins != 0 || s.state.Touched() {
 		c.Dirt = max(c.Dirt, pool.NeedsReset)
 	}
 	if len(c.Wire.Buffered()) > 0 {

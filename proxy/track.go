@@ -40,6 +40,8 @@ func (s *Session) learnTracking(c *pool.Conn) error {
 			return err
 		}
 		switch track := &s.state.Track; {
+		case c.PartialReports && setting.name == "session_track_state_change":
+			s.state.WantsState = value == "1"
 		case setting.profile && pool.Portable(setting.name, value):
 			s.state.Profile = s.state.Profile.With(setting.name, value)
 		case setting.name == "session_track_system_variables":

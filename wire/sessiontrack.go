@@ -102,6 +102,12 @@ func AppendChange(dst []byte, typ ChangeType, value string) []byte {
 	return AppendLenencBytes(append(dst, byte(typ)), AppendLenencString(nil, value))
 }
 
+// AppendVariableChange appends an entry about one system variable.
+func AppendVariableChange(dst []byte, name, value string) []byte {
+	pair := AppendLenencString(AppendLenencString(nil, name), value)
+	return AppendLenencBytes(append(dst, byte(ChangeSystemVariable)), pair)
+}
+
 func (c *Changes) value(typ ChangeType, data []byte) bool {
 	v, n := ReadLenencBytes(data)
 	if n == 0 {

@@ -6,8 +6,8 @@ import "strings"
 // session_track_* settings. A proxy that has a server report more than its
 // client has asked for passes on what the view selects. It is a plain value.
 //
-// State changes as such and transactions are not part of it: whoever does not
-// ask a server for them is not told.
+// Transactions are not part of it: whoever does not ask a server for them is not
+// told.
 type TrackView struct {
 	// Variables is session_track_system_variables: names separated by commas,
 	// or "*" for all.
@@ -16,6 +16,9 @@ type TrackView struct {
 	Schema bool
 	// GTIDs says that session_track_gtids is not OFF (MySQL only).
 	GTIDs bool
+	// HideState leaves out that the state has changed as such: the server has been
+	// asked for that, and the client has not.
+	HideState bool
 }
 
 // DefaultTrackView is what servers report unless told otherwise (measured,
@@ -47,6 +50,10 @@ func (v *TrackView) Append(dst, block []byte) []byte {
 			}
 		case ChangeGTIDs:
 			if !v.GTIDs {
+				continue
+			}
+		case ChangeState:
+			if v.HideState {
 				continue
 			}
 		}

@@ -100,6 +100,9 @@ type Conn struct {
 	ThreadID uint32
 	// BaseMode is the sql_mode the server starts a connection with.
 	BaseMode string
+	// PartialReports says that the server reports only some of the variables that
+	// change, and otherwise that the state has.
+	PartialReports bool
 	// Profile is the state established, as of the last Acquire or as the
 	// owner has learned since.
 	Profile *Profile
@@ -130,6 +133,8 @@ type Conn struct {
 	mariadb     bool
 	encrypted   bool
 	modeKnown   bool                 // BaseMode has been reported; it may be empty
+	probed      int                  // variables of probeSQL that have been reported
+	loginVars   []Var                // reported with the login
 	reports     func(changes []byte) // of exchange, while Report runs
 	opened      time.Time
 	idleSince   time.Time // while in the pool's list
@@ -250,7 +255,7 @@ func (c *Conn) exchange(n int) error {
 				return err
 			}
 			c.Status = ok.Status
-			c.noteMode(ok.SessionChanges)
+			c.noteReports(ok.SessionChanges)
 			if c.reports != nil {
 				c.reports(ok.SessionChanges)
 			}
@@ -260,15 +265,6 @@ func (c *Conn) exchange(n int) error {
 	}
 	c.Wire.Idle()
 	return failed
-}
-
-// noteMode keeps the sql_mode that the tracking statement makes a server report.
-func (c *Conn) noteMode(changes []byte) {
-	for ch := wire.NewChanges(changes); ch.Next(); {
-		if v := ch.Change(); !c.modeKnown && v.Type == wire.ChangeSystemVariable && string(v.Name) == "sql_mode" {
-			c.BaseMode, c.modeKnown = string(v.Value), true
-		}
-	}
 }
 
 // queue puts a command into the send buffer.

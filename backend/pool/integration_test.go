@@ -270,6 +270,9 @@ func (m *mover) check(t *testing.T, sql string, n int, pins bool) {
 		l.takeOver(slices.Clone(res.Final.SessionChanges))
 	}
 	noticed := l.opaque || len(l.reported) < n
+	if c.PartialReports && (noticed || strings.Contains(sql, "/*")) {
+		return // the session asks for more than what is reported: TestSettingsStayWithTheirSession
+	}
 	if noticed != pins {
 		t.Fatalf("opaque %v, %d settings, reported %v; changed: %s", l.opaque, n, l.reported, differences(m.fresh, variables(t, c)))
 	}
@@ -340,6 +343,10 @@ var unreported = map[localserver.Flavour][]string{
 func TestEverySettingOfASessionIsReportedAsItCanBeSet(t *testing.T) {
 	onServers(t, func(t *testing.T, r *rig, flavour localserver.Flavour) {
 		c := r.acquireAs(1, multi, plain)
+		if c.PartialReports {
+			everyTracked(t, r)
+			return
+		}
 		vars := variables(t, c)
 		settable := 0
 		var got []string
@@ -383,6 +390,38 @@ func TestEverySettingOfASessionIsReportedAsItCanBeSet(t *testing.T) {
 			t.Errorf("what is reported is not what was set: %s", d)
 		}
 	})
+}
+
+// everyTracked: what a server with partial reports is asked for comes under its
+// own name, whatever else is set with it.
+func everyTracked(t *testing.T, r *rig) {
+	c := r.acquireAs(2, multi, plain)
+	defer c.Discard()
+	for _, name := range strings.Split(trackedPartially, ",") {
+		results, err := peer(c).Query("SET SESSION unique_checks=0, sql_notes=0, " + name + "=@@SESSION." + name + ", foreign_key_checks=0, innodb_table_locks=0")
+		var e *wire.Err
+		if errors.As(err, &e) && name == "last_gtid" {
+			continue // read-only
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var got []string
+		changed := false
+		for ch := wire.NewChanges(results[0].Final.SessionChanges); ch.Next(); {
+			switch v := ch.Change(); v.Type {
+			case wire.ChangeSystemVariable:
+				got = append(got, string(v.Name))
+			case wire.ChangeState:
+				changed = true
+			}
+		}
+		// These share their words with others, and are what they are reported to be.
+		got = slices.DeleteFunc(got, func(n string) bool { return n != name && (n == "autocommit" || n == "last_gtid") })
+		if diff := cmp.Diff([]string{name}, got); diff != "" || !changed {
+			t.Errorf("%s: a change of state %v, reported (-want +got):\n%s", name, changed, diff)
+		}
+	}
 }
 
 // MariaDB reports the settings of SET STATEMENT as if they were to stay, and not

@@ -18,7 +18,11 @@ type introduction struct {
 // piece: to report changes of session state, which server it is, and under
 // which isolation its transactions run.
 func (c *Conn) introduce() error {
-	c.queue(wire.ComQuery, trackingSQL(c.mariadb))
+	tracking := c.trackingSQL()
+	if c.mariadb {
+		tracking += probeSQL
+	}
+	c.queue(wire.ComQuery, tracking)
 	c.queue(wire.ComQuery, introductionSQL(c.mariadb))
 	if err := c.exchange(1); err != nil {
 		return err
@@ -26,11 +30,14 @@ func (c *Conn) introduce() error {
 	row, err := c.readRow()
 	switch {
 	case isServerError(err): // a relative that lacks one of the variables
-		return nil
+		return c.trustReports()
 	case err != nil:
 		return err
 	case len(row) == 2:
 		c.identity, c.isolation = row[0], row[1]
+	}
+	if err := c.trustReports(); err != nil {
+		return err
 	}
 	return c.checkIdentity()
 }

@@ -3,7 +3,6 @@ package pool
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/telamondb/telamon/wire"
@@ -60,8 +59,12 @@ const trackedMySQL = "auto_increment_increment,auto_increment_offset,autocommit,
 // client has changed these settings. Assigning sql_mode to itself makes the
 // server report it at once (measured on both flavours): how the session's
 // statements have to be read depends on it.
-func trackingSQL(mariadb bool) string {
-	if mariadb {
+func (c *Conn) trackingSQL() string {
+	switch {
+	case c.PartialReports:
+		return "SET SESSION session_track_system_variables='" + trackedPartially + "',session_track_schema=1," +
+			"session_track_state_change=1,sql_mode=@@session.sql_mode"
+	case c.mariadb:
 		return "SET SESSION session_track_system_variables='*',session_track_schema=1," +
 			"session_track_state_change=0,sql_mode=@@session.sql_mode"
 	}
@@ -79,40 +82,6 @@ func (c *Conn) queueClear() int {
 	}
 	c.queue(wire.ComQuery, "DO 0")
 	return 1
-}
-
-// Report has the server report session variables by assigning them to
-// themselves; changes is told what it reports. With retrack the client has
-// touched the settings of the reporting, which are established again first,
-// along with those of them that are part of a profile. Errors are as for Query.
-func (c *Conn) Report(retrack *Profile, names []string, changes func([]byte)) error {
-	n := 0
-	if retrack != nil {
-		set := []byte(trackingSQL(c.mariadb))
-		for _, v := range retrack.Vars {
-			if strings.HasPrefix(v.Name, "session_track_") {
-				set = append(append(append(set, ','), v.Name...), '=')
-				set = appendValue(set, v)
-			}
-		}
-		c.queue(wire.ComQuery, string(set))
-		n++
-	}
-	if len(names) > 0 {
-		sql := "SET "
-		for i, name := range names {
-			if i > 0 {
-				sql += ","
-			}
-			sql += name + "=@@session." + name
-		}
-		c.queue(wire.ComQuery, sql)
-		n++
-	}
-	n += c.queueClear()
-	c.reports = changes
-	defer func() { c.reports = nil }()
-	return c.bounded(func() error { return c.exchange(n) })
 }
 
 // MariaDB reports whether the server is of that flavour.
@@ -150,7 +119,7 @@ func (c *Conn) establish(owner uint64, want *Profile, timeout time.Duration) (re
 	n := 0
 	if reset {
 		c.queue(wire.ComResetConnection, "")
-		c.queue(wire.ComQuery, trackingSQL(c.mariadb))
+		c.queue(wire.ComQuery, c.trackingSQL())
 		n += 2
 	}
 	if have.Collation != want.Collation && !setsCharset(want) {

@@ -32,11 +32,11 @@ func (s *State) Unconfirmed(f *lex.Facts) []string {
 	}
 	var names []string
 	portable := true
-	ok := lex.SetItems(f, func(item lex.SetItem) {
+	ok := lex.AllSetItems(f, func(item lex.SetItem) {
 		name := strings.ToLower(string(item.Name))
 		switch {
 		case item.User || item.Global || pool.Volatile(name):
-		case !pool.Portable(name, "") || strings.ContainsAny(name, ".-"):
+		case !pool.Portable(name, "0") || strings.ContainsAny(name, ".-"):
 			portable = false
 		default:
 			names = append(names, name)

@@ -42,6 +42,9 @@ type State struct {
 	Unread bool
 	// Track is what the client wants to be told of what the server reports.
 	Track wire.TrackView
+	// WantsState says that the client wants to be told that its state has changed,
+	// of a server that is asked for that anyway; see PartialReports.
+	WantsState bool
 	// collationSeen: it was reported in the block that is being read.
 	collationSeen bool
 	// Retrack says that the client has changed what the server reports.
@@ -58,6 +61,8 @@ type State struct {
 	asked bool
 	// schemaSeen says that the server has reported the schema.
 	schemaSeen bool
+	// partial is about servers that report only some variables.
+	partial partial
 	// unsettled says that a transaction may be open although Status does not say
 	// so: without autocommit a statement that fails may have begun one, whose
 	// locks stay, and an ERR has no status.
@@ -170,6 +175,8 @@ func (s *State) SessionChanges(block []byte) {
 			if string(ch.Name) != "last_gtid" { // MariaDB reports it with every write: no strings for that
 				s.variableChanged(string(ch.Name), string(ch.Value))
 			}
+		case wire.ChangeState:
+			s.partial.changed = true
 		}
 	}
 }
@@ -186,6 +193,7 @@ func (s *State) schemaChanged(name []byte) {
 }
 
 func (s *State) variableChanged(name, value string) {
+	s.partial.heard(name)
 	if strings.HasPrefix(name, "session_track_") {
 		s.Retrack = true
 		s.reported++
@@ -230,6 +238,7 @@ func (s *State) Sent(facts *lex.Facts, d *router.Decision) {
 	}
 	s.Pins |= pin
 	s.reported, s.unconfirmed, s.asked, s.schemaSeen = 0, false, false, false
+	s.partial.begin()
 	s.transient = facts != nil && facts.Flags.Has(lex.FlagSetStatement)
 	if s.transient && facts.Statements > 1 {
 		s.Pins |= router.PinOpaque // which of the settings stay is not told
@@ -281,6 +290,7 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	if out.ErrCode == 0 {
 		s.Pins &^= d.Release
 	}
+	s.missed(facts)
 	if facts == nil {
 		return
 	}
@@ -297,7 +307,7 @@ func (s *State) Finished(facts *lex.Facts, d *router.Decision, out *Outcome) {
 	if facts.Flags.Has(lex.FlagSetTrackVars) {
 		s.Retrack = true // the servers do not report that in every case
 	}
-	if out.ErrCode == 0 && s.unreported(facts) {
+	if out.ErrCode == 0 && s.incomplete(facts) {
 		// A setting was made that the server did not report: MariaDB 10.11
 		// is silent about SET @@x without a scope, MySQL about variables it
 		// was not asked to report.

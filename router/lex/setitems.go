@@ -30,11 +30,18 @@ type SetItem struct {
 // end, or that assigns user variables inside of expressions. f may have been
 // called then.
 func SetItems(facts *Facts, f func(SetItem)) bool {
+	return facts.Statements == 1 && AllSetItems(facts, f)
+}
+
+// AllSetItems is SetItems for a packet of any number of SETs and nothing else.
+func AllSetItems(facts *Facts, f func(SetItem)) bool {
 	const doubtful = FlagExecutableComment | FlagUncertain | FlagUnterminated | FlagForeignByte | FlagSetStatement | FlagPlaceholder | FlagInto
-	if facts.Class != Set || facts.Statements != 1 || facts.Flags.Has(doubtful) {
-		return false
+	several := facts.Statements > 1
+	if facts.Classes != Set.Set() || facts.Flags.Has(doubtful) || several && facts.Flags.Has(FlagSetSQLMode|FlagSetNames) {
+		return false // what comes after those may have to be read differently
 	}
 	r := newReader(facts)
+	r.several = several
 	if !r.keyword("set") {
 		return false
 	}
@@ -46,10 +53,12 @@ func SetItems(facts *Facts, f func(SetItem)) bool {
 		if item.Name != nil {
 			f(item)
 		}
-		if r.done() {
+		switch {
+		case r.done():
 			return true
-		}
-		if !r.take(',') {
+		case r.take(','):
+		case r.take(';') && r.keyword("set"):
+		default:
 			return false
 		}
 	}

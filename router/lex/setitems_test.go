@@ -122,3 +122,35 @@ func FuzzSetItems(f *testing.F) {
 		}
 	})
 }
+
+func TestAllSetItems(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+		ok         bool
+	}{
+		{"SET a=1; SET SESSION b = DEFAULT , @@c='x;y' ;", "a b c", true},
+		{"SET a = (SELECT 1; SET b=2", "", false},
+		{"SET SQL_AUTO_IS_NULL = 0; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SQL_AUTO_IS_NULL", true},
+		{"SET a=1; SELECT 1", "", false},
+		{"SELECT 1; SET a=1", "", false},
+		{"SET a=1; SET @b:=2; SET c=f(1)", "a @b c", true},
+		{"SET sql_mode='ANSI_QUOTES'; SET a=1", "", false},
+		{"SET NAMES gbk; SET a=1", "", false},
+		{"SET a=1; /*!50000 SET b=1 */", "", false},
+		{"SET a=1", "a", true},
+	} {
+		var f lex.Facts
+		lex.Scan([]byte(c.text), lex.Mode{}, &f)
+		var names []string
+		ok := lex.AllSetItems(&f, func(item lex.SetItem) {
+			at := ""
+			if item.User {
+				at = "@"
+			}
+			names = append(names, at+string(item.Name))
+		})
+		if got := strings.Join(names, " "); ok != c.ok || got != c.want {
+			t.Errorf("%s: %q, %v; want %q, %v", c.text, got, ok, c.want, c.ok)
+		}
+	}
+}

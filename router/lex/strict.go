@@ -7,6 +7,8 @@ type reader struct {
 	b    []byte
 	i    int
 	mode Mode
+	// several: a semicolon ends a statement, it does not make the reader give up.
+	several bool
 }
 
 func newReader(f *Facts) reader {
@@ -169,7 +171,7 @@ func (r *reader) number() []byte {
 func (r *reader) value() bool {
 	for depth := 0; !r.done(); {
 		switch c := r.b[r.i]; {
-		case c == ',' && depth == 0:
+		case c == ',' && depth == 0, c == ';' && depth == 0 && r.several:
 			return true
 		case c == '\'' || c == '"':
 			if !r.quoted(c, c == '\'' || !r.mode.SQLMode.Has(ANSIQuotes)) {
