@@ -215,6 +215,10 @@ func (h *hearing) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// proof is what MariaDB 11.8 sends for its certificate, as %q shows it, if tracking
+// says that something follows.
+var proof = regexp.MustCompile(`A\\x01[0-9A-F]{64}`)
+
 // TestH29TheLastPacketOfALogin: the default schema is reported there.
 func TestH29TheLastPacketOfALogin(t *testing.T) {
 	suite.EachFlavour(t, func(t *testing.T, c *localserver.Cluster) {
@@ -223,6 +227,12 @@ func TestH29TheLastPacketOfALogin(t *testing.T) {
 			for _, database := range []string{"", caseSchema} {
 				_, direct := loggedIn(t, c.Primary.Addr(), rawCapabilities&^wire.SessionTrack|tracks, database)
 				_, through := loggedIn(t, rig.p.Addr(), rawCapabilities&^wire.SessionTrack|tracks, database)
+				// Of a server with a certificate of its own, to clients without TLS, too.
+				empty := ""
+				if tracks != 0 {
+					empty = `\x00`
+				}
+				direct = proof.ReplaceAllString(direct, empty)
 				if d := cmp.Diff(direct, through); d != "" {
 					t.Errorf("tracking %t, schema %q (-direct +through the proxy):\n%s", tracks != 0, database, d)
 				}

@@ -49,7 +49,7 @@ func (s *Session) changeUser() error {
 	s.resetPinned()
 	s.dropLeases()
 	s.prepared.Clear()
-	if err := s.enter(user, collation, u.Database); err != nil {
+	if err := s.enter(user, collation, u.Database, nil); err != nil {
 		return errEnd
 	}
 	return nil

@@ -11,8 +11,17 @@ import (
 	"github.com/telamondb/telamon/wire"
 )
 
-// enter completes a login, initial or by COM_CHANGE_USER, and answers it.
-func (s *Session) enter(user *User, collation byte, schema string) error {
+// loginReport is what servers report with a client's first login.
+func (s *Session) loginReport(collation byte) []byte {
+	if st := s.anyServer(); st != nil {
+		return s.proxy.deps.Pools.For(st).AppendLoginReport(nil, collation)
+	}
+	return nil
+}
+
+// enter completes a login, initial or by COM_CHANGE_USER, and answers it. report is
+// what the client is told of besides the schema.
+func (s *Session) enter(user *User, collation byte, schema string, report []byte) error {
 	if _, known := wire.CollationByID(collation); !known {
 		collation = defaultCollation
 	}
@@ -25,10 +34,12 @@ func (s *Session) enter(user *User, collation byte, schema string) error {
 		s.sendError(clientError(err))
 		return errRefused
 	}
-	ok := wire.OK{Status: s.state.Status, Info: s.proof}
+	ok := wire.OK{Status: s.state.Status, Info: s.proof, SessionChanges: report}
 	if schema != "" { // reported by both flavours as a change
+		ok.SessionChanges = wire.AppendChange(ok.SessionChanges, wire.ChangeSchema, schema)
+	}
+	if ok.SessionChanges != nil {
 		ok.Status |= wire.SessionStateChange
-		ok.SessionChanges = wire.AppendChange(nil, wire.ChangeSchema, schema)
 	}
 	s.client.WritePacket(ok.Append(nil, 0x00, s.caps))
 	if err := s.client.Flush(); err != nil {

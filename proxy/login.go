@@ -76,7 +76,7 @@ func (s *Session) login(count int) error {
 			Message: "User " + user.Name + " already has more than 'max_user_connections' active connections"})
 		return errRefused
 	}
-	if err := s.enter(user, hello.Collation, hello.Database); err != nil {
+	if err := s.enter(user, hello.Collation, hello.Database, s.loginReport(hello.Collation)); err != nil {
 		s.proxy.dismissUser(user.Name)
 		return err
 	}

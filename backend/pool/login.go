@@ -103,6 +103,7 @@ func (c *Conn) authenticate(exchange *auth.ClientExchange) error {
 				return err
 			}
 			c.Status = ok.Status
+			c.noteLogin(ok.SessionChanges)
 			c.Wire.Idle()
 			return nil
 		}

@@ -70,6 +70,8 @@ type Pool struct {
 	limits  *atomic.Pointer[Limits]
 	waiting atomic.Int32 // waiters, and who is about to become one; read by Conn.Park
 	mode    atomic.Pointer[string]
+	// loginVars are what the server reports with a login, nil for nothing.
+	loginVars atomic.Pointer[[]Var]
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}

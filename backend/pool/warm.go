@@ -150,6 +150,9 @@ func (p *Pool) opened(c *Conn, login Login, err error) error {
 	if mode := c.BaseMode; !login.Flags.Has(wire.IgnoreSpace) { // which the server puts into sql_mode
 		p.mode.Store(&mode)
 	}
+	if c.loginVars != nil {
+		p.loginVars.Store(&c.loginVars)
+	}
 	p.stats.Opened++
 	p.serveWaiters() // those that waited for their turn to open one
 	return nil
