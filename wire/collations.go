@@ -16,7 +16,7 @@ func CollationByID(id byte) (Collation, bool) {
 // HandshakeCollation returns the id to put into a login at a server, for a
 // client that sent id. MariaDB takes an id it does not know for latin1 (measured,
 // 10.11), among them 255, the default of MySQL 8 clients; it is given the
-// general collation of the same character set instead.
+// general collation of the same character set instead. (MariaDB 11.8 knows 255.)
 func HandshakeCollation(id byte, mariadb bool) byte {
 	if _, ok := CollationByID(id); !ok {
 		return collationUTF8MB4General
