@@ -251,6 +251,7 @@ func (s *scanner) setWord(kw keyword, start, end int) {
 		s.f.Flags |= FlagSetNames
 	case kwTransaction:
 		s.setTransaction(s.setScope)
+		s.phase = phBody // a comma is followed by another characteristic
 	case kwRole:
 		if s.last.prevKw() == kwDefault {
 			s.class = Account

@@ -45,17 +45,20 @@ func AllSetItems(facts *Facts, f func(SetItem)) bool {
 	if !r.keyword("set") {
 		return false
 	}
-	for {
+	for vars := 0; ; {
 		item, ok := r.setItem()
 		if !ok {
 			return false
 		}
 		if item.Name != nil {
 			f(item)
+			if !item.User && !item.Global {
+				vars++
+			}
 		}
 		switch {
 		case r.done():
-			return true
+			return vars >= facts.SetVars // or the scanner has seen others
 		case r.take(','):
 		case r.take(';') && r.keyword("set"):
 		default:

@@ -154,3 +154,27 @@ func TestAllSetItems(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAllSetItems: what is read to the end has no fewer assignments of system
+// variables than the scanner has counted. (It has more where a variable is set
+// for the next transaction.)
+func FuzzAllSetItems(f *testing.F) {
+	f.Add("SET a=1; SET SESSION b = DEFAULT , @@c='x;y', @d=2 ;")
+	f.Add("SET a=(SELECT ';'); /* c */ SET TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE;SET GLOBAL x=f(1,2)")
+	f.Fuzz(func(t *testing.T, text string) {
+		var facts lex.Facts
+		lex.Scan([]byte(text), lex.Mode{}, &facts)
+		n := 0
+		ok := lex.AllSetItems(&facts, func(item lex.SetItem) {
+			if len(item.Name) == 0 {
+				t.Errorf("%q: no name", text)
+			}
+			if !item.User && !item.Global {
+				n++
+			}
+		})
+		if ok && n < facts.SetVars {
+			t.Errorf("%q: %d assignments, the scanner has counted %d", text, n, facts.SetVars)
+		}
+	})
+}
