@@ -49,7 +49,7 @@ integration: build ## only the suite on real servers
 
 # MariaDB 11.8, in a root file system of Debian 13 that is built first.
 .PHONY: integration-mariadb-11.8
-integration-mariadb-11.8: export TELAMON_MARIADB_ROOT := /var/cache/telamon-mariadb-11.8
+integration-mariadb-11.8: export TELAMON_MARIADB_ROOT ?= /var/cache/telamon-mariadb-11.8
 integration-mariadb-11.8: ## the suite on real servers, with MariaDB 11.8 in place of 10.11
 	@$(MAKE) deps
 	@$(MAKE) integration RUN=/MariaDB

@@ -89,7 +89,8 @@ func TestAHashIsNoPassword(t *testing.T) {
 		for name, identified := range how {
 			createAccount(t, c, name, identified)
 			cfg.Users = append(cfg.Users, localproxy.User{
-				Name:  name, // "secret"
+				Name: name,
+				// Of "secret".
 				Lines: `password_hash = "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7"` + "\n" + `plugin = "mysql_native_password"`,
 			})
 		}
@@ -102,7 +103,6 @@ func TestAHashIsNoPassword(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "hash") {
 				t.Errorf("%s: %v, want an error that speaks of the hash", name, err)
 			}
-
 		}
 	})
 }

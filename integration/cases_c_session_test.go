@@ -89,7 +89,8 @@ var casesCSession = []mineCase{
 		anyone("SET NAMES latin1"), c37(),
 		anyone("SET NAMES 'utf8mb4' COLLATE 'utf8mb4_bin'"), c37(),
 		anyone("SET CHARACTER SET latin1"), c37(),
-		anyone("SET CHARSET 'latin2'"), c37(), // utf8mb4: see docs/compatibility.md, Column definitions
+		anyone("SET CHARSET 'latin2'"), c37(),
+		anyone("SET CHARSET 'utf8mb4'").mysql(), c37(), // MariaDB 11.8: docs/compatibility.md, Column definitions
 		anyone("SET NAMES DEFAULT"), c37(),
 		anyone("SET @@session.time_zone = '+01:00'"), c37(),
 		anyone("SET @@local.time_zone = '+02:00'"), c37(),

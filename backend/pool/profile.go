@@ -27,8 +27,10 @@ type Profile struct {
 
 // With returns p with one variable changed.
 func (p *Profile) With(name, value string) *Profile {
+	other := setAlong[name]
+	_, superseded := p.find(other)
 	i, found := p.find(name)
-	if found && p.Vars[i].Value == value {
+	if found && p.Vars[i].Value == value && !superseded {
 		return p
 	}
 	q := *p
@@ -38,10 +40,9 @@ func (p *Profile) With(name, value string) *Profile {
 	} else {
 		q.Vars = slices.Insert(q.Vars, i, Var{name, value})
 	}
-	if other, ok := setAlong[name]; ok {
-		if i, found := q.find(other); found {
-			q.Vars = slices.Delete(q.Vars, i, i+1)
-		}
+	if superseded {
+		i, _ := q.find(other)
+		q.Vars = slices.Delete(q.Vars, i, i+1)
 	}
 	return &q
 }
@@ -147,7 +148,7 @@ func appendSet(dst []byte, have, want *Profile) []byte {
 		sep = ","
 	}
 	for _, v := range want.Vars {
-		if value, ok := have.Value(v.Name); ok && value == v.Value || names.Charset != "" && isNames(v.Name) {
+		if have.has(v) && !setsAlong(have, want, v.Name) || names.Charset != "" && isNames(v.Name) {
 			continue
 		}
 		dst = append(dst, sep...)
@@ -164,6 +165,17 @@ func appendSet(dst []byte, have, want *Profile) []byte {
 		}
 	}
 	return dst
+}
+
+func (p *Profile) has(v Var) bool {
+	value, ok := p.Value(v.Name)
+	return ok && value == v.Value
+}
+
+// setsAlong reports whether a variable is set along by one that has to be set to
+// get from have to want. By their names it comes behind that one.
+func setsAlong(have, want *Profile, name string) bool {
+	return slices.ContainsFunc(want.Vars, func(v Var) bool { return setAlong[v.Name] == name && !have.has(v) })
 }
 
 // names returns what SET NAMES would have had to say, or nothing if the

@@ -39,6 +39,26 @@ func TestWhatIsSetAlongIsSupersededByIt(t *testing.T) {
 		p.With("sql_big_selects", "OFF").Vars); diff != "" {
 		t.Error(diff)
 	}
+	// The same value again sets it along again.
+	if diff := cmp.Diff(want, p.With("sql_big_selects", "ON").With("max_join_size", "3").Vars); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatIsSetAlongIsSetAgain(t *testing.T) {
+	have := (&Profile{}).With("sql_big_selects", "ON")
+	want := (&Profile{}).With("max_join_size", "3").With("sql_big_selects", "ON")
+	if got := string(appendSet(nil, have, want)); got != "SET max_join_size=3,sql_big_selects='ON'" {
+		t.Error(got)
+	}
+	if got := string(appendSet(nil, want, want.With("a", "1"))); got != "SET a=1" {
+		t.Error(got)
+	}
+	for name, other := range setAlong {
+		if setAlong[other] != name && other < name {
+			t.Errorf("%s would be set before %s, which sets it along", other, name)
+		}
+	}
 }
 
 func TestEqualProfiles(t *testing.T) {

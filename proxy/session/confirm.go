@@ -36,7 +36,8 @@ func (s *State) Unconfirmed(f *lex.Facts) []string {
 		name := strings.ToLower(string(item.Name))
 		switch {
 		case item.User || item.Global || pool.Volatile(name):
-		case !pool.Portable(name, "0") || strings.ContainsAny(name, ".-"):
+		case !pool.Portable(name, "0") || // by its name; the value is looked at when it is known
+			strings.ContainsAny(name, ".-"):
 			portable = false
 		default:
 			names = append(names, name)
